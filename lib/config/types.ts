@@ -1,0 +1,67 @@
+/** The configuration after merge, defaults and validation: what the rest of the server sees (config.md §2). */
+import type { StorageType } from '../manifest';
+
+export type Mode = 'public' | 'private' | 'dc';
+
+export interface ChannelConfig {
+    name: string;
+    description: string;
+    default?: boolean;
+}
+
+export interface MantaConfig {
+    url: string;
+    user: string;
+    /** Path of the private key. */
+    key: string;
+    keyId: string;
+    baseDir: string;
+    /** Computed: `/<user>/stor/<baseDir>[/<datacenterName>]`. */
+    rootDir: string;
+    insecure?: boolean;
+    remote?: boolean;
+}
+
+/** Sizes in bytes, times in ms. */
+export interface LimitsConfig {
+    /** Largest request line plus headers. */
+    headerBytes: number;
+    /** Largest body of a JSON endpoint, as received and decompressed. */
+    jsonBytes: number;
+    /** Within this the head of a request has to arrive. */
+    headerTimeout: number;
+    /** A request body that brings no byte for this long ends with 408. */
+    readTimeout: number;
+    /** A client that takes no byte of an answer for this long is cut off. */
+    writeTimeout: number;
+    /** Idle keep-alive connections are closed after this. */
+    idleConnection: number;
+    /** How long transfers may finish after SIGTERM. */
+    gracefulStop: number;
+}
+
+export interface Config {
+    port: number;
+    address: string;
+    maxSockets: number;
+    serverName?: string;
+    logLevel: string | number;
+    mode: Mode;
+    /** Base folder of local data (images, archive, keys). */
+    dataDir: string;
+    /** Folder of the SQLite database; by default `dataDir`. */
+    databaseDir: string;
+    permitInsecure: boolean;
+    datacenterName?: string;
+    adminUuid?: string;
+    channels?: ChannelConfig[];
+    placeholderImageLifespanDays: number;
+    allowLocalCreateImageFromVm: boolean;
+    authType: 'none' | 'signature';
+    authKeys?: Record<string, string[]>;
+    databaseType: 'local' | 'moray';
+    storageTypes: StorageType[];
+    manta?: MantaConfig;
+    limits: LimitsConfig;
+    [key: string]: unknown;
+}

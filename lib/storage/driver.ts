@@ -1,0 +1,99 @@
+/**
+ * What every storage driver promises. `test/conformance/storage.ts` holds each of them to it.
+ *
+ * A storage keeps objects under keys such as `images/aaa/aaa…/file0-<uuid>`: segments of `[A-Za-z0-9._-]`, none of
+ * them `.` or `..`, joined by `/`. Objects are written whole and never changed. A backend that cannot be reached
+ * throws StorageIsDown, a full one InsufficientStorage.
+ */
+import type { StorageType } from '../manifest';
+
+export interface ObjectInfo {
+    readonly key: string;
+    /** Bytes. */
+    readonly size: number;
+    readonly mtime: Date;
+    /** Differs whenever the content under the key differs. */
+    readonly etag: string;
+}
+
+export interface StageOptions {
+    /** Expected size in bytes and MD5 (base64), where known: the driver checks them. @throws ApiError Download */
+    size?: number;
+    contentMD5?: string;
+    contentType?: string;
+    /** Aborts the write; `stage` then rejects with the signal's reason. */
+    signal?: AbortSignal;
+}
+
+/** Bytes that are stored durably but that nobody can read yet. Exactly one of the two must be called. */
+export interface StagedObject {
+    /** Bytes received. */
+    readonly size: number;
+    /** Puts the object under its key, durably; an object that was there is replaced as a whole. */
+    commit(): Promise<ObjectInfo>;
+    /** Throws the bytes away. */
+    discard(): Promise<void>;
+}
+
+export interface ReadOptions {
+    /** First and last byte wanted, both inclusive and within the object. */
+    start?: number;
+    end?: number;
+    signal?: AbortSignal;
+}
+
+export interface ObjectReader {
+    readonly info: ObjectInfo;
+    /**
+     * The bytes, in chunks of about 256 KiB or more. **A chunk is valid only until the next one is asked for**: its
+     * memory is used again. Ending the iteration early releases everything.
+     */
+    readonly body: AsyncIterable<Buffer>;
+}
+
+/** What a storage can do beyond the interface, as data. The conformance suite tests presence and refusal. */
+export interface StorageCapabilities {
+    /** Can answer a read with a URL of its own (`presignRedirect`). */
+    readonly presign: boolean;
+    /** `exportTo` works: objects can be copied to paths of the users' own. */
+    readonly export: boolean;
+}
+
+export interface StorageDriver {
+    readonly type: StorageType;
+    readonly capabilities: StorageCapabilities;
+    /** Makes ready what the driver needs (folders, connections). */
+    open(): Promise<void>;
+    close(): Promise<void>;
+    /** Resolves if the storage can be used. */
+    check(): Promise<void>;
+    /**
+     * Receives an object without showing it. On rejection nothing is left behind. An object staged but not committed
+     * when the process dies is removed by `delete` of the same key.
+     */
+    stage(key: string, source: AsyncIterable<Uint8Array>, options?: StageOptions): Promise<StagedObject>;
+    /** Opens an object; undefined if there is none. */
+    read(key: string, options?: ReadOptions): Promise<ObjectReader | undefined>;
+    stat(key: string): Promise<ObjectInfo | undefined>;
+    /** Deletes the object and what an unfinished `stage` of it left. An absent one counts as deleted. */
+    delete(key: string): Promise<void>;
+    /** Makes `to` an object with the content of `from`, in the storage itself where it can. Undefined if `from` is absent. */
+    copy(from: string, to: string): Promise<ObjectInfo | undefined>;
+    /** The objects whose key starts with the prefix (whole segments, ends in `/`), in no promised order, unfinished ones included. */
+    list(prefix: string): AsyncIterable<ObjectInfo>;
+}
+
+/** Folder of an image's objects (storage.md §1): `images/UUU/U/`. */
+export function imageFolder(uuid: string): string {
+    return `images/${uuid.slice(0, 3)}/${uuid}/`;
+}
+
+/** Key of one of an image's objects. */
+export function imageKey(uuid: string, object: string): string {
+    return imageFolder(uuid) + object;
+}
+
+/** Key of an image's archived manifest (storage.md §5). */
+export function archiveKey(uuid: string): string {
+    return `archive/${uuid.slice(0, 3)}/${uuid}.json`;
+}
