@@ -14,6 +14,8 @@ export interface StoredImage {
     readonly etag: string;
     /** When the record was written, in ms since the epoch. Together with `etag` it names one version. */
     readonly mtime: number;
+    /** Length of the record's JSON text in characters, for caches to weigh it by. */
+    readonly size: number;
     /** The record; parsed when first asked for. Immutable. */
     readonly raw: RawImage;
 }

@@ -29,7 +29,10 @@ export interface StageOptions {
 export interface StagedObject {
     /** Bytes received. */
     readonly size: number;
-    /** Puts the object under its key, durably; an object that was there is replaced as a whole. */
+    /**
+     * Puts the object under its key, durably; an object that was there is replaced as a whole. After a failure it is
+     * not known whether the object is there: delete it.
+     */
     commit(): Promise<ObjectInfo>;
     /** Throws the bytes away. */
     discard(): Promise<void>;
@@ -46,7 +49,8 @@ export interface ObjectReader {
     readonly info: ObjectInfo;
     /**
      * The bytes, in chunks of about 256 KiB or more. **A chunk is valid only until the next one is asked for**: its
-     * memory is used again. Ending the iteration early releases everything.
+     * memory is used again. Ending the iteration early releases everything. Whoever got a reader iterates its body or
+     * aborts the signal: until then it holds a file or a connection open.
      */
     readonly body: AsyncIterable<Buffer>;
 }
@@ -68,8 +72,11 @@ export interface StorageDriver {
     /** Resolves if the storage can be used. */
     check(): Promise<void>;
     /**
-     * Receives an object without showing it. On rejection nothing is left behind. An object staged but not committed
-     * when the process dies is removed by `delete` of the same key.
+     * Receives an object without showing it. On rejection nothing is left behind, and the source is closed. The source
+     * may be the body of a reader; the chunks of any other one are held, so their memory must not be used again.
+     *
+     * An object staged but not committed when the process dies is removed by `delete` of the same key if its name
+     * ends in `-<uuid>`; under any other name `list` shows it as `<name>.<uuid>` until it is deleted as such.
      */
     stage(key: string, source: AsyncIterable<Uint8Array>, options?: StageOptions): Promise<StagedObject>;
     /** Opens an object; undefined if there is none. */
@@ -96,4 +103,12 @@ export function imageKey(uuid: string, object: string): string {
 /** Key of an image's archived manifest (storage.md §5). */
 export function archiveKey(uuid: string): string {
     return `archive/${uuid.slice(0, 3)}/${uuid}.json`;
+}
+
+/** The storages this server is configured for; `local` is always among them, as spool. */
+export interface StorageSet {
+    /** @throws ApiError StorageUnsupported if the type is not configured */
+    get(type: StorageType): StorageDriver;
+    has(type: StorageType): boolean;
+    all(): readonly StorageDriver[];
 }

@@ -1,0 +1,79 @@
+/** The actions of POST /images/U (endpoints.md §3). */
+import { ApiError, validationFailed } from '../errors';
+import { computeState } from '../images/access';
+import type { Image } from '../images/image';
+import { applyUpdate } from '../images/update';
+import type { RawImage } from '../manifest';
+import type { Call } from './call';
+import { mutate, sendImage } from './mutate';
+import { account } from './steps';
+
+/** The raw record with its state as it follows from the switches. */
+function withState(raw: RawImage): RawImage {
+    return { ...raw, state: computeState(raw) };
+}
+
+export async function activateImage(call: Call): Promise<void> {
+    const { images, clock } = call.services;
+    const saved = await mutate(call, (current) => {
+        if (current.activated) {
+            throw new ApiError('ImageAlreadyActivated', `Image ${current.uuid} is already activated.`);
+        }
+        if ((current.raw.files ?? []).length === 0) {
+            throw new ApiError(
+                'NoActivationNoFile',
+                `Image ${current.uuid} cannot be activated: it has no file yet.`,
+            );
+        }
+        const raw: RawImage = {
+            ...current.raw,
+            published_at: current.raw.published_at ?? new Date(clock.now()).toISOString(),
+            activated: true,
+        };
+        delete raw.expires_at;
+        return images.save(current, withState(raw));
+    });
+    sendImage(call, saved);
+}
+
+async function setDisabled(call: Call, disabled: boolean): Promise<void> {
+    const { images } = call.services;
+    const saved = await mutate(call, (current) =>
+        images.save(current, withState({ ...current.raw, disabled })),
+    );
+    sendImage(call, saved);
+}
+
+export async function enableImage(call: Call): Promise<void> {
+    return setDisabled(call, false);
+}
+
+export async function disableImage(call: Call): Promise<void> {
+    return setDisabled(call, true);
+}
+
+export async function updateImage(call: Call): Promise<void> {
+    const { images } = call.services;
+    const saved = await mutate(call, async (current) => {
+        const raw = applyUpdate(current.raw, call.state.body, { account: account(call) });
+        return raw.uuid === current.uuid ? images.save(current, raw) : moveImage(call, current, raw);
+    });
+    sendImage(call, saved);
+}
+
+/** Saves an image under another uuid: its objects are copied into the new uuid's folder, then the record is moved. */
+async function moveImage(call: Call, current: Image, raw: RawImage): Promise<Image> {
+    const { images } = call.services;
+    images.assertValid(raw);
+    const files = current.raw.files ?? [];
+    if (files.length > 1) {
+        throw new ApiError(
+            'NotImplemented',
+            `Image ${current.uuid} has several files; its uuid cannot be changed.`,
+        );
+    }
+    if (files.length === 0) {
+        throw validationFailed(`Image ${current.uuid} has no file yet; its uuid cannot be changed.`, 'uuid');
+    }
+    return images.move(current, raw);
+}

@@ -1,0 +1,74 @@
+/**
+ * One request, as the API handlers see it. lib/http builds it; nothing here knows restify or sockets.
+ */
+import type { IncomingHttpHeaders } from 'node:http';
+import type Logger from 'bunyan';
+import type { Authenticator, Principal } from '../auth/driver';
+import type { Clock } from '../clock';
+import type { Config } from '../config/types';
+import type { Images } from '../images/images';
+import type { Image } from '../images/image';
+import type { StorageSet } from '../storage/driver';
+import type { Query } from './query';
+import type { Route } from './route';
+
+/** What handlers work with; put together in lib/app.ts. */
+export interface Services {
+    readonly config: Config;
+    readonly version: string;
+    readonly log: Logger;
+    readonly images: Images;
+    readonly storages: StorageSet;
+    readonly auth: Authenticator;
+    readonly clock: Clock;
+}
+
+export type Headers = Record<string, string | number>;
+
+/** Results of the steps that ran before the handler; each is set by the step of its name. */
+export interface CallState {
+    principal?: Principal | undefined;
+    /** The channel that the request works in; `*` is all of them, undefined means the server has none. */
+    channel?: string | undefined;
+    image?: Image;
+    body?: unknown;
+    adminFields?: boolean;
+}
+
+export interface Call {
+    readonly services: Services;
+    readonly route: Route;
+    /** The request id, as given by the client or made here. */
+    readonly id: string;
+    readonly log: Logger;
+    readonly method: string;
+    /** The request target as received. */
+    readonly url: string;
+    readonly httpVersion: string;
+    readonly headers: IncomingHttpHeaders;
+    readonly query: Query;
+    /** The image uuid of the path, not checked yet. */
+    readonly uuid: string;
+    /** Whether the client's Accept-Version covers version 2, in which images have channels. */
+    readonly version2: boolean;
+    /** Aborted when the client goes away before it has the whole answer. */
+    readonly signal: AbortSignal;
+    readonly state: CallState;
+
+    /** Size of the body as announced, in bytes; undefined if it is chunked. */
+    readonly contentLength: number | undefined;
+    /** The parsed body of a JSON endpoint; undefined if there is none or it is of another type.
+     * @throws ApiError InvalidContent, BadDigest, RequestEntityTooLarge, RequestTimeout */
+    readBody(): Promise<unknown>;
+    /** The raw bytes of the body. @throws ApiError RequestTimeout if they stop coming */
+    bodyStream(): AsyncIterable<Buffer>;
+
+    /** Answers with JSON in the form the client accepts. */
+    send(status: number, value: unknown, headers?: Headers): void;
+    /** Answers with JSON that is at hand as bytes, pretty-printed. */
+    sendJson(status: number, pretty: Buffer, headers?: Headers): void;
+    sendBytes(status: number, body: Buffer, headers: Headers): void;
+    /** Answers with a stream; resolves when the client has it all. Failing after the first byte cuts the connection. */
+    sendStream(status: number, headers: Headers, body: AsyncIterable<Buffer>): Promise<void>;
+    sendEmpty(status: number, headers?: Headers): void;
+}

@@ -1,0 +1,114 @@
+/** Images: list, get, create, delete (endpoints.md §3). */
+import { ApiError, invalidParameter } from '../errors';
+import { buildImage, prepareCreate } from '../images/create';
+import { parseListQuery, type ListMarker } from '../images/list-query';
+import type { ListBody } from '../images/images';
+import type { Call } from './call';
+import { evaluateConditions } from './conditional';
+import { mutate, sendImage } from './mutate';
+import { account, loadedImage } from './steps';
+
+/** Dependent images that a refusal names. */
+const NAMED_DEPENDENTS = 5;
+/** From this many on, only the first few are named. */
+const MANY_DEPENDENTS = 10;
+
+/** The image with its date that a list is to begin at; undefined if the marker counts for nothing. */
+async function findMarker(
+    call: Call,
+    marker: ListMarker,
+): Promise<{ publishedAt: string; uuid?: string } | undefined> {
+    if (!('uuid' in marker)) {
+        return marker;
+    }
+    const image = await call.services.images.get(marker.uuid);
+    if (!image) {
+        throw new ApiError('ResourceNotFound', `The marker, image ${marker.uuid}, does not exist.`);
+    }
+    const publishedAt = image.raw.published_at;
+    return publishedAt ? { publishedAt, uuid: marker.uuid } : undefined;
+}
+
+async function findImages(call: Call): Promise<ListBody> {
+    const { config, images } = call.services;
+    const { channel } = call.state;
+    const request = parseListQuery(call.query.values, {
+        limited: config.mode !== 'dc' && !call.state.principal,
+        channel: channel === '*' ? undefined : channel,
+    });
+    if (request === 'none') {
+        return { whole: Buffer.from('[]') };
+    }
+    const marker = request.marker && (await findMarker(call, request.marker));
+    const { anyOf, order, limit } = request;
+    const form = { channels: call.version2, adminFields: call.state.adminFields === true };
+    return images.list({ anyOf, order, ...(marker && { marker }) }, form, limit);
+}
+
+export async function listImages(call: Call): Promise<void> {
+    const list = await findImages(call);
+    if ('whole' in list) {
+        call.sendJson(200, list.whole);
+    } else {
+        await call.sendStream(200, { 'Content-Type': 'application/json' }, list.pieces);
+    }
+}
+
+export function getImage(call: Call): void {
+    const adminFields = call.state.adminFields === true;
+    const { body, etag } = loadedImage(call).render({ channels: call.version2, adminFields });
+    if (evaluateConditions(call.method, call.headers, { etags: [etag] }).notModified) {
+        call.sendEmpty(304);
+        return;
+    }
+    call.sendJson(200, body, { Etag: etag });
+}
+
+export async function createImage(call: Call): Promise<void> {
+    const { images, clock } = call.services;
+    const { manifest, origin } = prepareCreate(call.state.body, { account: account(call) });
+    if (origin !== undefined && !(await images.has(origin))) {
+        throw new ApiError('OriginDoesNotExist', `The origin image "${origin}" does not exist here.`);
+    }
+    const { channel } = call.state;
+    const raw = buildImage(manifest, {
+        kind: 'create',
+        uuid: clock.uuid(),
+        ...(channel !== undefined && { channels: [channel] }),
+    });
+    sendImage(call, await images.create(raw));
+}
+
+/** Takes an image away, or out of the channel if it is in others as well (endpoints.md §3 delete). */
+export async function deleteImage(call: Call): Promise<void> {
+    const { images } = call.services;
+    const { channel } = call.state;
+    const everywhere = call.query.boolean('force_all_channels') ?? false;
+    await mutate(call, async (current) => {
+        const { count, uuids } = await images.dependents(current.uuid, channel, MANY_DEPENDENTS);
+        if (count > 0) {
+            const named = count < MANY_DEPENDENTS ? uuids : uuids.slice(0, NAMED_DEPENDENTS);
+            const more = count > named.length ? `, and ${count - named.length} more` : '';
+            throw new ApiError(
+                'ImageHasDependentImages',
+                `Image ${current.uuid} is the origin of ${count} image(s): ${named.join(', ')}${more}.`,
+            );
+        }
+        const others = (current.raw.channels ?? []).filter((name) => name !== channel);
+        if (channel !== undefined && others.length > 0 && !everywhere) {
+            return images.save(current, { ...current.raw, channels: others });
+        }
+        await images.remove(current);
+        return current;
+    });
+    call.sendEmpty(204);
+}
+
+/** POST /images with an action that there is none of. */
+export function unknownAction(call: Call): void {
+    const given = call.query.one('action');
+    if (given === undefined || given === '') {
+        throw invalidParameter('Parameter "action" is missing.', 'action', 'MissingParameter');
+    }
+    throw invalidParameter(`Parameter "action" is "${given}"; this endpoint has no such action.`, 'action');
+}

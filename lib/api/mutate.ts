@@ -1,0 +1,49 @@
+import { EtagConflict } from '../db/driver';
+import { ApiError } from '../errors';
+import type { Image } from '../images/image';
+import type { Call } from './call';
+import { loadedImage, loadImage } from './steps';
+
+/** How often a change is tried against an image that others keep changing. */
+const ATTEMPTS = 50;
+
+/** Runs the step that loads the image and those behind it again, on its newest version. */
+export async function reload(call: Call): Promise<Image> {
+    for (const step of call.route.steps.slice(call.route.steps.indexOf(loadImage))) {
+        await step(call);
+    }
+    return loadedImage(call);
+}
+
+/**
+ * Changes the call's image. When somebody else changed it meanwhile, the checks of the route and the change are made
+ * again on the new version, so that no update is lost and no condition is judged on an old one.
+ *
+ * @param change gives the image as written; it throws what forbids the change
+ */
+export async function mutate(call: Call, change: (image: Image) => Promise<Image>): Promise<Image> {
+    let image = loadedImage(call);
+    for (let attempt = 1; ; attempt++) {
+        try {
+            return await change(image);
+        } catch (err) {
+            if (!(err instanceof EtagConflict)) {
+                throw err;
+            }
+            if (attempt === ATTEMPTS) {
+                throw new ApiError(
+                    'ServiceUnavailableError',
+                    `Image ${call.uuid} is being changed by too many requests at once; try again.`,
+                    { cause: err },
+                );
+            }
+            image = await reload(call);
+        }
+    }
+}
+
+/** Answers with the manifest in the form that GetImage gives this client. */
+export function sendImage(call: Call, image: Image): void {
+    const { body, etag } = image.render({ channels: call.version2, adminFields: false });
+    call.sendJson(200, body, { Etag: etag });
+}

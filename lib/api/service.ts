@@ -1,0 +1,63 @@
+/** The server itself: Ping and its state (endpoints.md §3). */
+import { ApiError, errorRow, errorTable, invalidParameter, type ErrorCode } from '../errors';
+import type { Call } from './call';
+
+/** The error a name in `GET /ping?error=NAME` asks for: an answer to try a client's error handling with. */
+function sampleError(name: string): ApiError {
+    const className = name === '' ? 'InternalError' : name.endsWith('Error') ? name : `${name}Error`;
+    const codes = Object.keys(errorTable) as ErrorCode[];
+    const code = codes.find((known) => known === className || `${known}Error` === className);
+    if (code === undefined) {
+        return invalidParameter(`There is no error "${className}".`, 'error', 'Missing');
+    }
+    const { sample } = errorRow(code);
+    if (!sample) {
+        return new ApiError('InternalError', `There is no sample of "${className}".`);
+    }
+    return new ApiError(code, sample.message, sample.errors && { errors: sample.errors });
+}
+
+export function ping(call: Call): void {
+    const error = call.query.one('error');
+    if (error !== undefined) {
+        throw sampleError(error);
+    }
+    const { config, version } = call.services;
+    const user = call.state.principal?.user;
+    call.send(200, {
+        ping: 'pong',
+        version,
+        imgapi: true,
+        ...((config.mode === 'dc' || user !== undefined) && { pid: process.pid }),
+        ...(user !== undefined && { user }),
+    });
+}
+
+export function getState(call: Call): void {
+    const { config, log, images } = call.services;
+    call.send(200, {
+        cache: images.cacheState(),
+        log: { level: log.level() },
+        storageTypes: config.storageTypes,
+    });
+}
+
+export function updateState(call: Call): void {
+    const action = call.query.one('action');
+    if (action === undefined || action === '') {
+        throw new ApiError('MissingParameter', 'Parameter "action" is missing; it takes "dropcaches".');
+    }
+    if (action !== 'dropcaches') {
+        throw new ApiError('InvalidArgument', `Parameter "action" is "${action}"; it takes "dropcaches".`);
+    }
+    call.services.images.dropCaches();
+    call.sendEmpty(202);
+}
+
+/** POST /authkeys/reload answers before the keys are loaded; what goes wrong then is logged. */
+export function reloadAuthKeys(call: Call): void {
+    call.services.auth.reload().catch((err: unknown) => {
+        call.log.warn({ err }, 'could not load the keys again; the ones loaded before stay in use');
+    });
+    call.send(200, {});
+}

@@ -1,0 +1,121 @@
+/** The steps that run before a handler, in the order its row of the route table gives (endpoints.md §2). */
+import { ApiError, invalidParameter, validationFailed } from '../errors';
+import { canRead } from '../images/access';
+import type { Image } from '../images/image';
+import { isUuid } from '../manifest';
+import type { Call } from './call';
+import { evaluateConditions } from './conditional';
+
+export function authenticate(call: Call): void | Promise<void> {
+    const { auth } = call.services;
+    if (auth.type === 'none' || (call.route.auth === 'passive' && call.headers.authorization === undefined)) {
+        return undefined;
+    }
+    return auth.authenticate(call, call.route.auth === 'strict').then((principal) => {
+        call.state.principal = principal;
+    });
+}
+
+/** The uuid of the path must be one. */
+export function imageUuid(call: Call): void {
+    if (!isUuid(call.uuid)) {
+        throw new ApiError('ResourceNotFound', `${call.url} does not exist.`);
+    }
+}
+
+function configuredChannel(call: Call, anyAllowed: boolean): string | undefined {
+    const { channels } = call.services.config;
+    if (!channels) {
+        return undefined;
+    }
+    const asked = call.query.nonEmpty('channel');
+    const name = asked ?? channels.find((channel) => channel.default === true)?.name;
+    if (name === undefined) {
+        throw validationFailed(
+            'Parameter "channel" is missing, and this server has no default channel.',
+            'channel',
+            'MissingParameter',
+        );
+    }
+    if (!(anyAllowed && name === '*') && !channels.some((channel) => channel.name === name)) {
+        const known = channels.map((channel) => channel.name).join(', ');
+        throw validationFailed(`There is no channel "${name}"; this server has: ${known}.`, 'channel');
+    }
+    return name;
+}
+
+/** The channel to work in: the one asked for, or the default one. */
+export function channel(call: Call): void {
+    call.state.channel = configuredChannel(call, false);
+}
+
+/** As {@link channel}, with `*` for all of them. */
+export function channelOrAny(call: Call): void {
+    call.state.channel = configuredChannel(call, true);
+}
+
+export async function readBody(call: Call): Promise<void> {
+    call.state.body = await call.readBody();
+}
+
+/** The account the request is made for; undefined for an operator. @throws ApiError InvalidParameter */
+export function account(call: Call): string | undefined {
+    const value = call.query.one('account');
+    if (value === undefined || isUuid(value)) {
+        return value;
+    }
+    throw invalidParameter(`Parameter "account" is "${String(value)}"; it takes a uuid.`, 'account');
+}
+
+/** The image of the path, if it is there for this caller. */
+export async function loadImage(call: Call): Promise<void> {
+    const caller = account(call);
+    const image = await call.services.images.get(call.uuid);
+    if (!image) {
+        throw new ApiError('ResourceNotFound', `Image ${call.uuid} does not exist.`);
+    }
+    if (!image.valid) {
+        call.log.warn(
+            { image_uuid: call.uuid },
+            'the stored image breaks the rules of this server and is not shown',
+        );
+        throw new ApiError('ResourceNotFound', `Image ${call.uuid} is not available on this server.`);
+    }
+    const { channel: wanted } = call.state;
+    const inChannel = wanted === undefined || wanted === '*' || image.raw.channels?.includes(wanted) === true;
+    if (!inChannel || !canRead(image.raw, caller)) {
+        throw new ApiError('ResourceNotFound', `Image ${call.uuid} is not available to this request.`);
+    }
+    call.state.image = image;
+}
+
+/** The image that {@link loadImage} found. */
+export function loadedImage(call: Call): Image {
+    if (!call.state.image) {
+        throw new TypeError(`Route ${call.route.name} uses the image without the step that loads it.`);
+    }
+    return call.state.image;
+}
+
+/** An account may only work on images of its own. */
+export function ownedByAccount(call: Call): void {
+    const caller = account(call);
+    if (caller !== undefined && caller !== loadedImage(call).raw.owner) {
+        throw new ApiError('NotImageOwner', `Account ${caller} is not the owner of image ${call.uuid}.`);
+    }
+}
+
+/** `inclAdminFields`, which outside a datacenter needs credentials. */
+export function adminFields(call: Call): void {
+    const wanted = call.query.boolean('inclAdminFields') ?? false;
+    if (wanted && call.services.config.mode !== 'dc' && !call.state.principal) {
+        throw new ApiError('UnauthorizedError', 'Parameter "inclAdminFields" needs a signed request.');
+    }
+    call.state.adminFields = wanted;
+}
+
+/** The conditions in the request's headers, judged against the manifest; for routes that change an image. */
+export function conditions(call: Call): void {
+    const { etag } = loadedImage(call).render({ channels: call.version2, adminFields: false });
+    evaluateConditions(call.method, call.headers, { etags: [etag] });
+}

@@ -1,0 +1,32 @@
+import { invalidParameter } from '../errors';
+import { isUuid, STORAGE_TYPES, type RawImage, type StorageType } from '../manifest';
+import { selectStorage } from '../storage/select';
+import type { Call } from './call';
+import { account } from './steps';
+
+/** The storage a new file or icon goes to: the `storage` parameter, or the server's rule (storage.md §2). */
+export function storageFor(call: Call, image: RawImage): StorageType {
+    const requested = call.query.nonEmpty('storage');
+    if (requested !== undefined) {
+        if (account(call) !== undefined) {
+            throw invalidParameter(
+                `Parameter "storage" is "${requested}"; only operators may choose the storage.`,
+                'storage',
+                'NotAllowed',
+            );
+        }
+        if (!STORAGE_TYPES.some((type) => type === requested)) {
+            throw invalidParameter(
+                `Parameter "storage" is "${requested}"; it takes one of ${STORAGE_TYPES.join(', ')}.`,
+                'storage',
+            );
+        }
+    }
+    const { config } = call.services;
+    return selectStorage({
+        ownerIsAdmin: isUuid(config.adminUuid) && image.owner === config.adminUuid,
+        requested: requested as StorageType | undefined,
+        storageTypes: config.storageTypes,
+        remote: { manta: config.manta?.remote === true },
+    });
+}

@@ -1,0 +1,79 @@
+import { randomUUID } from 'node:crypto';
+import type { AddressInfo } from 'node:net';
+import { hostname } from 'node:os';
+import { createAuthenticator } from './auth/index';
+import type { Clock } from './clock';
+import type { Config } from './config/types';
+import { openDatabase } from './db/index';
+import { Listener } from './http/listener';
+import { createHttpServer } from './http/server';
+import { Images } from './images/images';
+import { Sweep } from './images/sweep';
+import type { ServerLog } from './log';
+import { routes } from './routes';
+import { createStorages } from './storage/index';
+import { VERSION } from './version';
+
+const systemClock: Clock = { now: () => Date.now(), uuid: () => randomUUID() };
+
+/** A running server. */
+export interface App {
+    readonly address: AddressInfo;
+    /** Stops taking connections, lets transfers finish within `limits.gracefulStop`, and closes everything. */
+    stop(): Promise<void>;
+}
+
+/**
+ * Puts the server together and starts it. The one place where drivers, domain and HTTP meet.
+ *
+ * @throws Error saying why it cannot start; nothing is left open then
+ */
+export async function startApp(config: Config, log: ServerLog): Promise<App> {
+    const clock = systemClock;
+    const identity = { serverName: config.serverName ?? `IMGAPI/${VERSION}`, hostname: hostname() };
+    const closers: (() => Promise<void>)[] = [];
+    const closeAll = async () => {
+        for (const close of closers.reverse()) {
+            await close();
+        }
+    };
+    try {
+        const storages = createStorages(config, log);
+        for (const storage of storages.all()) {
+            await storage.open();
+            closers.push(() => storage.close());
+        }
+        const database = await openDatabase(config, log, clock);
+        closers.push(() => database.close());
+        const auth = createAuthenticator({ config, log, clock });
+        await auth.open();
+        closers.push(() => auth.close());
+
+        const images = new Images({ config, database, storages, clock, log });
+        const services = { config, version: VERSION, log, images, storages, auth, clock };
+        const app = createHttpServer({ services, routes, identity, sink: log.sink });
+
+        const { id: databaseId, images: records, pending, leases } = database;
+        const holder = clock.uuid();
+        const sweep = new Sweep({
+            databaseId,
+            images: records,
+            pending,
+            leases,
+            storages,
+            clock,
+            log,
+            holder,
+        });
+        sweep.start();
+        closers.push(() => sweep.stop());
+
+        const listener = new Listener(app, identity, config.limits);
+        const address = await listener.listen(config.port, config.address);
+        closers.push(() => listener.stop(config.limits.gracefulStop));
+        return { address, stop: closeAll };
+    } catch (err) {
+        await closeAll();
+        throw err;
+    }
+}

@@ -1,0 +1,170 @@
+import { createHash } from 'node:crypto';
+import type { IncomingMessage } from 'node:http';
+import querystring from 'node:querystring';
+import { promisify } from 'node:util';
+import { gunzip } from 'node:zlib';
+import { ApiError } from '../errors';
+
+/** The client closed the connection; there is nobody to answer. */
+export class ClientGone extends Error {
+    override readonly name = 'ClientGone';
+    constructor() {
+        super('The client closed the connection before the request was complete.');
+    }
+}
+
+/** Size of the body as announced, in bytes; undefined if there is no (valid) Content-Length. */
+export function announcedLength(req: IncomingMessage): number | undefined {
+    const header = req.headers['content-length'];
+    return header === undefined ? undefined : Number(header);
+}
+
+/** Whether the request has a body of which bytes may still be coming. */
+export function hasUnreadBody(req: IncomingMessage): boolean {
+    const announced = (announcedLength(req) ?? 0) > 0 || req.headers['transfer-encoding'] !== undefined;
+    return announced && !req.complete;
+}
+
+/**
+ * The bytes of a request's body as they arrive.
+ *
+ * @param timeout how long no byte may come, in ms
+ * @throws ApiError RequestTimeout; ClientGone
+ */
+export async function* readStream(req: IncomingMessage, timeout: number): AsyncGenerator<Buffer> {
+    let wake: (() => void) | undefined;
+    const awake = () => wake?.();
+    const timer = setTimeout(awake, timeout);
+    const seen = { end: false, failure: req.destroyed && !req.complete };
+    let lastByte = Date.now();
+    const onEnd = () => {
+        seen.end = true;
+        awake();
+    };
+    const onFail = () => {
+        seen.failure = !seen.end;
+        awake();
+    };
+    req.on('readable', awake).on('end', onEnd).on('error', onFail).on('close', onFail);
+    try {
+        for (;;) {
+            const chunk = seen.failure ? null : (req.read() as Buffer | null);
+            if (chunk !== null) {
+                yield chunk;
+                lastByte = Date.now();
+                timer.refresh();
+                continue;
+            }
+            if (seen.failure) {
+                throw new ClientGone();
+            }
+            if (seen.end || req.readableEnded) {
+                return;
+            }
+            if (Date.now() - lastByte >= timeout) {
+                throw new ApiError(
+                    'RequestTimeout',
+                    `The request body stopped arriving: no byte came for ${timeout / 1000} s.`,
+                );
+            }
+            await new Promise<void>((resolve) => {
+                wake = resolve;
+            });
+        }
+    } finally {
+        clearTimeout(timer);
+        req.off('readable', awake).off('end', onEnd).off('close', onFail);
+        // The error listener stays: a connection that breaks later must not end the process.
+    }
+}
+
+/** The whole body, if it is not larger than `limit` bytes. */
+async function readWhole(req: IncomingMessage, limit: number, timeout: number): Promise<Buffer> {
+    const tooLarge = () =>
+        new ApiError(
+            'RequestEntityTooLarge',
+            `The request body is larger than the ${limit} bytes this endpoint takes.`,
+        );
+    if ((announcedLength(req) ?? 0) > limit) {
+        throw tooLarge();
+    }
+    const chunks: Buffer[] = [];
+    let size = 0;
+    for await (const chunk of readStream(req, timeout)) {
+        size += chunk.length;
+        if (size > limit) {
+            throw tooLarge();
+        }
+        chunks.push(chunk);
+    }
+    return Buffer.concat(chunks);
+}
+
+const inflate = promisify<Buffer, { maxOutputLength: number }, Buffer>(gunzip);
+
+async function decode(body: Buffer, encoding: string | undefined, limit: number): Promise<Buffer> {
+    if (encoding === undefined || encoding === 'identity') {
+        return body;
+    }
+    if (encoding !== 'gzip') {
+        throw new ApiError(
+            'UnsupportedMediaType',
+            `Content-Encoding is "${encoding}"; this endpoint takes "gzip".`,
+        );
+    }
+    try {
+        return await inflate(body, { maxOutputLength: limit });
+    } catch (err) {
+        if ((err as NodeJS.ErrnoException).code === 'ERR_BUFFER_TOO_LARGE') {
+            throw new ApiError(
+                'RequestEntityTooLarge',
+                `The decompressed request body is larger than the ${limit} bytes this endpoint takes.`,
+            );
+        }
+        throw new ApiError('InvalidContent', 'The request body is not valid gzip data.', { cause: err });
+    }
+}
+
+function parseJson(text: string): unknown {
+    try {
+        return JSON.parse(text) as unknown;
+    } catch (err) {
+        throw new ApiError(
+            'InvalidContent',
+            `The request body is not valid JSON: ${(err as Error).message}.`,
+            {
+                cause: err,
+            },
+        );
+    }
+}
+
+/**
+ * The body of a JSON endpoint as a value; undefined if it is empty or of a type that is not read (endpoints.md §1.7).
+ * @throws ApiError RequestEntityTooLarge, UnsupportedMediaType, InvalidContent, BadDigest, RequestTimeout
+ */
+export async function readValue(
+    req: IncomingMessage,
+    { limit, timeout }: { limit: number; timeout: number },
+): Promise<unknown> {
+    const type = (req.headers['content-type'] ?? '').split(';', 1)[0]?.trim().toLowerCase();
+    if (type !== 'application/json' && type !== 'application/x-www-form-urlencoded') {
+        return undefined;
+    }
+    const body = await readWhole(req, limit, timeout);
+    if (body.length === 0) {
+        return undefined;
+    }
+    const expected = req.headers['content-md5'];
+    if (expected !== undefined) {
+        const actual = createHash('md5').update(body).digest('base64');
+        if (expected !== actual) {
+            throw new ApiError(
+                'BadDigest',
+                `Content-MD5 is "${String(expected)}", but the body has "${actual}".`,
+            );
+        }
+    }
+    const text = (await decode(body, req.headers['content-encoding'], limit)).toString();
+    return type === 'application/json' ? parseJson(text) : { ...querystring.parse(text) };
+}

@@ -1,0 +1,283 @@
+import { randomUUID } from 'node:crypto';
+import type Logger from 'bunyan';
+import type { Request, Response } from 'restify';
+import type { Call, CallState, Headers, Services } from '../api/call';
+import { Query } from '../api/query';
+import type { Route } from '../api/route';
+import { ApiError } from '../errors';
+import { announcedLength, ClientGone, hasUnreadBody, readStream, readValue } from './body';
+
+/** What every answer carries about the server. */
+export interface Identity {
+    /** Value of the Server header. */
+    serverName: string;
+    hostname: string;
+}
+
+/** A longer request id is replaced by one of ours. */
+const LONGEST_REQUEST_ID = 512;
+
+/** How long a client whose upload was refused may go on sending before the connection is closed, in ms. */
+const LINGER = 2000;
+
+/** Unread bodies up to this size are read and dropped, so that the connection can be used again. */
+const SMALL_BODY = 256 << 10;
+
+type Format = 'json' | 'compact' | 'text';
+
+const FORMATS: Record<string, { format: Format; type: string }> = {
+    'application/json': { format: 'json', type: 'application/json' },
+    'text/plain': { format: 'text', type: 'text/plain' },
+    'application/javascript': { format: 'compact', type: 'application/javascript' },
+    'application/octet-stream': { format: 'compact', type: 'application/json' },
+};
+const JSON_FORMAT = { format: 'json', type: 'application/json' } as const;
+
+/** A request and its answer, on restify's objects. */
+export class HttpCall implements Call {
+    readonly state: CallState = {};
+    readonly id: string;
+    /** ms, on the monotonic clock. */
+    readonly started = performance.now();
+    /** The error that was answered, for the audit record. */
+    error: unknown;
+    /** Headers of the answer, for the audit record. */
+    sentHeaders: Headers = {};
+    version2 = false;
+    /** The path without the query. */
+    readonly path: string;
+    readonly #search: string;
+    #format: { format: Format; type: string } = JSON_FORMAT;
+    #route: Route | undefined;
+    #uuid = '';
+    #query: Query | undefined;
+    #log: Logger | undefined;
+    #aborter: AbortController | undefined;
+
+    constructor(
+        readonly services: Services,
+        private readonly identity: Identity,
+        readonly req: Request,
+        readonly res: Response,
+    ) {
+        const id = req.headers['request-id'] ?? req.headers['x-request-id'];
+        this.id = typeof id === 'string' && id !== '' && id.length <= LONGEST_REQUEST_ID ? id : randomUUID();
+        const mark = req.url.indexOf('?');
+        this.path = mark === -1 ? req.url : req.url.slice(0, mark);
+        this.#search = mark === -1 ? '' : req.url.slice(mark + 1);
+    }
+
+    get method(): string {
+        return this.req.method;
+    }
+    get url(): string {
+        return this.req.url;
+    }
+    get httpVersion(): string {
+        return this.req.httpVersion;
+    }
+    get headers(): Request['headers'] {
+        return this.req.headers;
+    }
+    get query(): Query {
+        return (this.#query ??= new Query(this.#search));
+    }
+    get uuid(): string {
+        return this.#uuid;
+    }
+    get contentLength(): number | undefined {
+        return announcedLength(this.req);
+    }
+
+    get route(): Route {
+        if (!this.#route) {
+            throw new TypeError('The request has no route yet.');
+        }
+        return this.#route;
+    }
+
+    /** The route, if one was found. */
+    get matchedRoute(): Route | undefined {
+        return this.#route;
+    }
+
+    setRoute(route: Route, uuid: string): void {
+        this.#route = route;
+        this.#uuid = uuid;
+    }
+
+    get log(): Logger {
+        return (this.#log ??= this.services.log.child({ req_id: this.id }, true));
+    }
+
+    get signal(): AbortSignal {
+        if (!this.#aborter) {
+            const aborter = new AbortController();
+            this.#aborter = aborter;
+            const closed = () => {
+                if (!this.res.writableFinished) {
+                    aborter.abort(new ClientGone());
+                }
+            };
+            if (this.res.destroyed) {
+                closed();
+            } else {
+                this.res.once('close', closed);
+            }
+        }
+        return this.#aborter.signal;
+    }
+
+    /** Settles the form of the answer by the Accept header. @throws ApiError NotAcceptable */
+    negotiate(): void {
+        const { accept } = this.headers;
+        if (accept === undefined || accept === '*/*' || accept === 'application/json') {
+            return;
+        }
+        const type = this.req.accepts(Object.keys(FORMATS));
+        if (type === false) {
+            if (this.#route?.answers === 'json') {
+                throw new ApiError(
+                    'NotAcceptable',
+                    `Accept is "${accept}"; this endpoint answers with application/json.`,
+                );
+            }
+            return;
+        }
+        this.#format = FORMATS[type] ?? JSON_FORMAT;
+    }
+
+    async readBody(): Promise<unknown> {
+        const { jsonBytes, readTimeout } = this.services.config.limits;
+        return readValue(this.req, { limit: jsonBytes, timeout: readTimeout });
+    }
+
+    bodyStream(): AsyncIterable<Buffer> {
+        return readStream(this.req, this.services.config.limits.readTimeout);
+    }
+
+    send(status: number, value: unknown, headers: Headers = {}): void {
+        const text = this.#format.format === 'json' ? JSON.stringify(value, null, 2) : JSON.stringify(value);
+        this.#end(status, Buffer.from(text), { ...headers, 'Content-Type': this.#format.type });
+    }
+
+    sendJson(status: number, pretty: Buffer, headers: Headers = {}): void {
+        if (this.#format.format === 'json') {
+            this.#end(status, pretty, { ...headers, 'Content-Type': 'application/json' });
+        } else {
+            this.send(status, JSON.parse(pretty.toString()), headers);
+        }
+    }
+
+    sendBytes(status: number, body: Buffer, headers: Headers): void {
+        this.#end(status, body, headers);
+    }
+
+    sendEmpty(status: number, headers: Headers = {}): void {
+        this.#end(status, undefined, headers);
+    }
+
+    async sendStream(status: number, headers: Headers, body: AsyncIterable<Buffer>): Promise<void> {
+        const chunks = body[Symbol.asyncIterator]();
+        // Until there is a first chunk, a failure can still be answered as one.
+        let chunk = await chunks.next();
+        try {
+            this.#writeHead(status, headers);
+            if (this.method !== 'HEAD') {
+                const { res } = this;
+                res.setTimeout(this.services.config.limits.writeTimeout, () => res.destroy());
+                for (; chunk.done !== true; chunk = await chunks.next()) {
+                    await this.#write(chunk.value);
+                }
+            }
+            this.res.end();
+        } finally {
+            await chunks.return?.();
+        }
+    }
+
+    /** Answers with an error; cuts the connection if an answer has begun. */
+    fail(err: unknown): void {
+        this.error = err;
+        if (this.res.headersSent || err instanceof ClientGone || this.res.destroyed) {
+            if (!(err instanceof ClientGone)) {
+                this.log.warn({ err }, 'an answer was cut off');
+            }
+            this.res.destroy();
+            return;
+        }
+        const apiError = err instanceof ApiError ? err : this.#internalError(err);
+        const headers: Headers = { ...apiError.headers };
+        if (apiError.code === 'NotAcceptable') {
+            this.#end(apiError.status, Buffer.alloc(0), headers);
+        } else if (this.#format.format === 'text') {
+            this.#end(apiError.status, Buffer.from(apiError.message), {
+                ...headers,
+                'Content-Type': 'text/plain',
+            });
+        } else {
+            this.send(apiError.status, apiError.toBody(), headers);
+        }
+    }
+
+    #internalError(err: unknown): ApiError {
+        this.log.error({ err, route: this.#route?.name }, 'a request failed in a way it should not');
+        return new ApiError(
+            'InternalError',
+            `The server could not complete the request; its log has the reason under request id ${this.id}.`,
+            { cause: err },
+        );
+    }
+
+    #writeHead(status: number, headers: Headers): void {
+        this.sentHeaders = headers;
+        this.res.writeHead(status, {
+            ...headers,
+            Server: this.identity.serverName,
+            'x-request-id': this.id,
+            'x-response-time': Math.round(performance.now() - this.started),
+            'x-server-name': this.identity.hostname,
+        });
+    }
+
+    #end(status: number, body: Buffer | undefined, headers: Headers): void {
+        const { req, res } = this;
+        const all = body === undefined ? headers : { ...headers, 'Content-Length': body.length };
+        if (!hasUnreadBody(req) || (announcedLength(req) ?? Infinity) <= SMALL_BODY) {
+            this.#writeHead(status, all);
+            res.end(body);
+            return;
+        }
+        // A client in the middle of an upload sees the answer only if its bytes are taken until it has seen it.
+        this.#writeHead(status, { ...all, Connection: 'close' });
+        if (body) {
+            res.write(body);
+        } else {
+            res.flushHeaders();
+        }
+        const timer = setTimeout(() => res.end(), LINGER);
+        req.once('close', () => {
+            clearTimeout(timer);
+            res.end();
+        })
+            .once('end', () => res.end())
+            .on('error', () => res.destroy())
+            .resume();
+    }
+
+    #write(chunk: Buffer): Promise<void> {
+        const { res } = this;
+        return new Promise((resolve, reject) => {
+            const closed = () => reject(new ClientGone());
+            res.once('close', closed);
+            res.write(chunk, (err) => {
+                res.off('close', closed);
+                if (err) {
+                    reject(new ClientGone());
+                } else {
+                    resolve();
+                }
+            });
+        });
+    }
+}

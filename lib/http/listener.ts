@@ -1,0 +1,105 @@
+import http from 'node:http';
+import type { AddressInfo, Socket } from 'node:net';
+import type { Server } from 'restify';
+import { ApiError, type ErrorCode } from '../errors';
+import type { LimitsConfig } from '../config/types';
+import type { Identity } from './call';
+
+/** How often Node looks for request heads that take too long, in ms. */
+const HEAD_CHECK_INTERVAL = 2000;
+
+/** Errors of Node's HTTP parser that have an answer of their own; all others are 400. */
+const PARSER_ERRORS: Record<string, { code: ErrorCode; message: string }> = {
+    HPE_HEADER_OVERFLOW: {
+        code: 'RequestHeaderFieldsTooLarge',
+        message: 'The request line and headers are larger than this server takes.',
+    },
+    ERR_HTTP_REQUEST_TIMEOUT: {
+        code: 'RequestTimeout',
+        message: 'The head of the request did not arrive in time.',
+    },
+};
+
+/** Answers what cannot be given to a handler because it is no complete HTTP request. */
+function answerParserError(err: NodeJS.ErrnoException, socket: Socket, identity: Identity): void {
+    const { code, message } = PARSER_ERRORS[err.code ?? ''] ?? {
+        code: 'BadRequestError',
+        message: 'The request is not well-formed HTTP.',
+    };
+    const error = new ApiError(code, message);
+    const body = JSON.stringify(error.toBody(), null, 2);
+    socket.end(
+        [
+            `HTTP/1.1 ${error.status} ${String(http.STATUS_CODES[error.status])}`,
+            'Content-Type: application/json',
+            `Content-Length: ${Buffer.byteLength(body)}`,
+            `Date: ${new Date().toUTCString()}`,
+            `Server: ${identity.serverName}`,
+            `x-request-id: ${crypto.randomUUID()}`,
+            'x-response-time: 0',
+            `x-server-name: ${identity.hostname}`,
+            'Connection: close',
+            '',
+            body,
+        ].join('\r\n'),
+    );
+}
+
+/** A listening socket whose requests go to the HTTP application. */
+export class Listener {
+    readonly #server: http.Server;
+    #stopping = false;
+
+    constructor(app: Server, identity: Identity, limits: LimitsConfig) {
+        this.#server = http.createServer({
+            maxHeaderSize: limits.headerBytes,
+            headersTimeout: limits.headerTimeout,
+            connectionsCheckingInterval: HEAD_CHECK_INTERVAL,
+            requestTimeout: 0,
+            keepAliveTimeout: limits.idleConnection,
+            // A missing Host header is no reason to refuse: old clients leave it out.
+            requireHostHeader: false,
+        });
+        const answering = new WeakMap<Socket, http.ServerResponse>();
+        const pass = (event: string) => (req: http.IncomingMessage, res: http.ServerResponse) => {
+            answering.set(req.socket, res);
+            res.once('close', () => {
+                answering.delete(req.socket);
+                if (this.#stopping) {
+                    setImmediate(() => this.#server.closeIdleConnections());
+                }
+            });
+            app.server.emit(event, req, res);
+        };
+        this.#server.on('request', pass('request')).on('checkContinue', pass('checkContinue'));
+        this.#server.on('clientError', (err: NodeJS.ErrnoException, socket: Socket) => {
+            // In the middle of an answer nothing can be said any more.
+            if (
+                !socket.writable ||
+                answering.get(socket)?.headersSent === true ||
+                err.code === 'ECONNRESET'
+            ) {
+                socket.destroy();
+            } else {
+                answerParserError(err, socket, identity);
+            }
+        });
+    }
+
+    async listen(port: number, address: string): Promise<AddressInfo> {
+        await new Promise<void>((resolve, reject) => {
+            this.#server.once('error', reject).listen(port, address, resolve);
+        });
+        return this.#server.address() as AddressInfo;
+    }
+
+    /** Takes no more connections, lets requests finish for at most `grace` ms, then cuts what is left. */
+    async stop(grace: number): Promise<void> {
+        this.#stopping = true;
+        const timer = setTimeout(() => this.#server.closeAllConnections(), grace);
+        await new Promise<void>((resolve) => {
+            this.#server.close(() => resolve());
+        });
+        clearTimeout(timer);
+    }
+}

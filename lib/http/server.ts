@@ -1,0 +1,171 @@
+import { IncomingMessage } from 'node:http';
+import restify, { type Request, type Response, type RouteMatch, type Server } from 'restify';
+import type { Services } from '../api/call';
+import type { Route } from '../api/route';
+import { ApiError } from '../errors';
+import type { LogSink } from '../log';
+import { Audit } from './audit';
+import { HttpCall, type Identity } from './call';
+import { Registry, type Miss } from './registry';
+import { acceptsVersion2 } from './version';
+
+export interface HttpServerParts {
+    services: Services;
+    routes: readonly Route[];
+    identity: Identity;
+    /** Where audit records go. */
+    sink: LogSink;
+}
+
+/** Rows of the table that share a method and a path: which one takes a request is decided by its `action`. */
+type Selection = readonly [Route, ...Route[]];
+
+function select(rows: Selection, call: HttpCall): Route {
+    const [first] = rows;
+    if (rows.length === 1 && !first.actions) {
+        return first;
+    }
+    const action = call.query.values.action ?? '';
+    const row =
+        rows.find(({ actions }) => typeof action === 'string' && actions?.includes(action)) ??
+        rows.find(({ actions }) => !actions);
+    return row ?? first;
+}
+
+/** Runs the steps and the handler of a route; goes on without a break while they are synchronous. */
+async function run(call: HttpCall, route: Route): Promise<void> {
+    for (const step of route.steps) {
+        const pending = step(call);
+        if (pending) {
+            await pending;
+        }
+    }
+    await route.handler(call);
+}
+
+async function handle(call: HttpCall, rows: Selection, uuid: string): Promise<void> {
+    try {
+        const route = select(rows, call);
+        call.setRoute(route, uuid);
+        call.negotiate();
+        call.version2 = acceptsVersion2(call.headers, call.method, call.path);
+        await run(call, route);
+    } catch (err) {
+        call.fail(err);
+    }
+}
+
+function missError(miss: Miss, call: HttpCall): ApiError {
+    switch (miss.kind) {
+        case 'method':
+            return new ApiError('MethodNotAllowedError', `${call.method} is not allowed on ${call.path}.`, {
+                headers: { Allow: miss.allowed.join(', ') },
+            });
+        case 'malformed':
+            return new ApiError('BadRequestError', 'The path of the request is not properly %-escaped.');
+        case 'path':
+            return new ApiError('ResourceNotFound', `${call.path} does not exist.`);
+    }
+}
+
+/** restify finds the path by a URL object made for every request, Host header included; the path is all it needs. */
+function leanGetUrl(this: IncomingMessage): { pathname: string } {
+    const url = (this.url ?? '').replace(/^[a-z][a-z0-9+.-]*:\/\/[^/?]*/i, '');
+    const mark = url.indexOf('?');
+    return { pathname: mark === -1 ? url : url.slice(0, mark) };
+}
+
+const MOST_HOSTS = 100;
+
+/** Judges Host headers; remembers the good ones, of which a server sees few. */
+function hostGuard(): (host: string | undefined) => boolean {
+    const good = new Set<string>();
+    return (host) => {
+        if (host === undefined || host === '' || good.has(host)) {
+            return true;
+        }
+        if (/[/?#@\\]/.test(host) || !URL.canParse(`http://${host}/`)) {
+            return false;
+        }
+        if (good.size < MOST_HOSTS) {
+            good.add(host);
+        }
+        return true;
+    };
+}
+
+/**
+ * The HTTP application: restify, with its routes from the table. Listeners hand it their requests.
+ *
+ * Every answer, those without a route included, is made by {@link HttpCall}, so that all have the same headers and an
+ * audit record; nothing a request does reaches restify's own error handling.
+ */
+export function createHttpServer({ services, routes, identity, sink }: HttpServerParts): Server {
+    const calls = new WeakMap<IncomingMessage, HttpCall>();
+    const callOf = (req: Request, res: Response): HttpCall => {
+        let call = calls.get(req);
+        if (!call) {
+            call = new HttpCall(services, identity, req, res);
+            calls.set(req, call);
+        }
+        return call;
+    };
+
+    const missed = (miss: Miss): RouteMatch => ({
+        params: {},
+        handler(req, res, next) {
+            const call = callOf(req, res);
+            call.fail(missError(miss, call));
+            next();
+        },
+    });
+    const server = restify.createServer({
+        name: '',
+        log: services.log,
+        dtrace: false,
+        registry: new Registry(missed),
+    });
+    Object.assign(IncomingMessage.prototype, { getUrl: leanGetUrl });
+
+    const isGoodHost = hostGuard();
+    const audit = new Audit(sink, () => services.log.level(), identity.hostname);
+    server.first((req, res) => {
+        const call = callOf(req, res);
+        req.on('error', (err) => call.log.debug({ err }, 'the connection of a request broke'));
+        res.on('error', (err) => call.log.debug({ err }, 'the connection of an answer broke'));
+        if (isGoodHost(req.headers.host)) {
+            return undefined;
+        }
+        res.once('close', () => audit.write(call, Math.round(performance.now() - call.started)));
+        call.fail(
+            new ApiError(
+                'BadRequestError',
+                `Host is "${String(req.headers.host)}", which is not a host name.`,
+            ),
+        );
+        return false;
+    });
+    server.on('after', (req: Request, res: Response) => {
+        const call = callOf(req, res);
+        audit.write(call, Math.round(performance.now() - call.started));
+    });
+
+    for (const rows of groupByPath(routes)) {
+        const [{ method, path, name }] = rows;
+        const register = { GET: server.get, POST: server.post, PUT: server.put, DELETE: server.del }[method];
+        register.call(server, { path, name }, async (req: Request, res: Response) => {
+            await handle(callOf(req, res), rows, req.params.uuid ?? '');
+        });
+    }
+    return server;
+}
+
+function groupByPath(routes: readonly Route[]): Selection[] {
+    const groups = new Map<string, Selection>();
+    for (const route of routes) {
+        const key = `${route.method} ${route.path}`;
+        const group = groups.get(key);
+        groups.set(key, group ? [...group, route] : [route]);
+    }
+    return [...groups.values()];
+}

@@ -1,0 +1,93 @@
+import type { Mode } from '../config/types';
+import type { StoredImage } from '../db/driver';
+import type { RawImage } from '../manifest';
+import { rawBoolean } from '../manifest';
+import { normalizeRaw, renderImage, type Rendered } from './serialize';
+import { profileFor, validateImage } from './validate';
+
+/** Which of the served forms of a manifest is meant (manifest.md §5). */
+export interface Form {
+    /** Accept-Version covers version 2. */
+    channels: boolean;
+    adminFields: boolean;
+}
+
+/** What decides how records are judged and shown. */
+export interface Rules {
+    mode: Mode;
+    /** Names of the configured channels; undefined if the server has none. */
+    channels: readonly string[] | undefined;
+}
+
+const INDENT = 2;
+
+/**
+ * One version of an image: its record, judged once, and its served forms, made once each and kept as bytes.
+ *
+ * Immutable but for what it remembers, so that it may be shared by requests.
+ */
+export class Image {
+    readonly uuid: string;
+    /** Names this version for optimistic writes. */
+    readonly version: string;
+    readonly #stored: StoredImage;
+    readonly #rules: Rules;
+    readonly #rendered = new Map<number, Rendered>();
+    readonly #items = new Map<number, Buffer>();
+    #raw: RawImage | undefined;
+    #valid: boolean | undefined;
+
+    constructor(stored: StoredImage, rules: Rules) {
+        this.uuid = stored.uuid;
+        this.version = stored.etag;
+        this.#stored = stored;
+        this.#rules = rules;
+    }
+
+    /** The record, with what old ones lack filled in (manifest.md §3). */
+    get raw(): RawImage {
+        return (this.#raw ??= normalizeRaw(this.#stored.raw));
+    }
+
+    /** Whether the record meets the rules of this server; one that does not is not shown to anybody. */
+    get valid(): boolean {
+        return (this.#valid ??=
+            validateImage(this.raw, profileFor(this.#rules, this.raw.state)).length === 0);
+    }
+
+    get activated(): boolean {
+        return rawBoolean(this.raw.activated);
+    }
+
+    /** Bytes of memory that this version and its served forms take, roughly. */
+    get weight(): number {
+        return 8 * this.#stored.size + 1024;
+    }
+
+    isVersion(stored: StoredImage): boolean {
+        return this.version === stored.etag && this.#stored.mtime === stored.mtime;
+    }
+
+    /** The manifest as GetImage sends it, with its ETag. */
+    render(form: Form): Rendered {
+        const key = Number(form.channels) + 2 * Number(form.adminFields);
+        let rendered = this.#rendered.get(key);
+        if (!rendered) {
+            rendered = renderImage(this.raw, { mode: this.#rules.mode, ...form });
+            this.#rendered.set(key, rendered);
+        }
+        return rendered;
+    }
+
+    /** The manifest as an element of a list: one level deeper than on its own. */
+    listItem(form: Form): Buffer {
+        const key = Number(form.channels) + 2 * Number(form.adminFields);
+        let item = this.#items.get(key);
+        if (!item) {
+            const margin = ' '.repeat(INDENT);
+            item = Buffer.from(margin + this.render(form).body.toString().replaceAll('\n', `\n${margin}`));
+            this.#items.set(key, item);
+        }
+        return item;
+    }
+}

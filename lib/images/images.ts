@@ -1,0 +1,325 @@
+import type Logger from 'bunyan';
+import { LRUCache } from 'lru-cache';
+import type { Clock } from '../clock';
+import type { Config } from '../config/types';
+import type {
+    Database,
+    ImageChange,
+    ImageQuery,
+    ListPosition,
+    PendingObject,
+    StoredImage,
+} from '../db/driver';
+import { EtagConflict, UniqueConflict } from '../db/driver';
+import { ApiError, validationFailed } from '../errors';
+import { faultPoint } from '../fault';
+import type { RawImage } from '../manifest';
+import type { StorageSet } from '../storage/driver';
+import { Archive } from './archive';
+import { Image, type Form, type Rules } from './image';
+import { Objects } from './objects';
+import { renderImage } from './serialize';
+import { assertValidImage, profileFor } from './validate';
+
+/** Images read from the database at a time; a longer list is streamed in pages of this size. */
+const PAGE = 1000;
+
+/** Bytes that remembered images, and remembered lists, may take. */
+const IMAGE_CACHE_BYTES = 48 << 20;
+const LIST_CACHE_BYTES = 24 << 20;
+
+/** A list of manifests as JSON: whole, or in pieces if it is long. */
+export type ListBody = { whole: Buffer } | { pieces: AsyncIterable<Buffer> };
+
+/** How a save goes along with stored objects. */
+export interface ObjectChanges {
+    settle?: readonly string[];
+    drop?: readonly PendingObject[];
+}
+
+interface Remembered {
+    readonly image: Image;
+    /** The database's generation at which this was the current version. */
+    generation: number | undefined;
+}
+
+export interface ImagesParts {
+    config: Config;
+    database: Database;
+    storages: StorageSet;
+    clock: Clock;
+    log: Logger;
+}
+
+/**
+ * The images of this server: reading them, and the one way in which each kind of change is made durable.
+ *
+ * Nothing read is ever older than the last commit of any process: what is remembered is used only while the
+ * database's generation is the same, or for records of exactly the remembered version.
+ */
+export class Images {
+    readonly objects: Objects;
+    readonly rules: Rules;
+    readonly #database: Database;
+    readonly #archive: Archive;
+    readonly #images = new LRUCache<string, Remembered>({ maxSize: IMAGE_CACHE_BYTES });
+    readonly #lists = new LRUCache<string, Buffer>({ maxSize: LIST_CACHE_BYTES });
+    #listsGeneration: number | undefined;
+
+    constructor({ config, database, storages, clock, log }: ImagesParts) {
+        this.#database = database;
+        this.#archive = new Archive(storages.get('local'));
+        this.objects = new Objects(database, storages, clock, log);
+        this.rules = { mode: config.mode, channels: config.channels?.map(({ name }) => name) };
+    }
+
+    /** The current version of an image, valid or not; undefined if there is none. */
+    async get(uuid: string): Promise<Image | undefined> {
+        const generation = this.#database.images.generation();
+        const known = this.#images.get(uuid);
+        if (known && generation !== undefined && known.generation === generation) {
+            return known.image;
+        }
+        const stored = await this.#database.images.get(uuid);
+        if (!stored) {
+            this.#images.delete(uuid);
+            return undefined;
+        }
+        // Read after `generation` was: at worst the next call looks again.
+        return this.#remember(stored, generation);
+    }
+
+    /** Whether there is an image with this uuid, in any state. */
+    async has(uuid: string): Promise<boolean> {
+        return (await this.get(uuid)) !== undefined;
+    }
+
+    /** The valid images of a query in their served form, at most `limit` of them. */
+    async list(
+        query: Omit<ImageQuery, 'limit' | 'after'>,
+        form: Form,
+        limit: number | undefined,
+    ): Promise<ListBody> {
+        const generation = this.#database.images.generation();
+        if (generation === undefined || generation !== this.#listsGeneration) {
+            this.#lists.clear();
+            this.#listsGeneration = generation;
+        }
+        const key = JSON.stringify([query, form, limit]);
+        const remembered = this.#lists.get(key);
+        if (remembered) {
+            return { whole: remembered };
+        }
+        const pages = this.#pages(query, form, limit);
+        const first = await pages.next();
+        if (!first.done) {
+            const second = await pages.next();
+            if (!second.done) {
+                return { pieces: pieces([first.value, second.value], pages) };
+            }
+        }
+        const whole = first.done ? Buffer.from('[]') : Buffer.concat([OPEN, separated(first.value), CLOSE]);
+        if (generation !== undefined && generation === this.#database.images.generation()) {
+            this.#lists.set(key, whole, { size: whole.length + key.length });
+        }
+        return { whole };
+    }
+
+    /** Non-empty pages of list items. */
+    async *#pages(
+        query: Omit<ImageQuery, 'limit' | 'after'>,
+        form: Form,
+        limit: number | undefined,
+    ): AsyncGenerator<Buffer[], undefined> {
+        let left = limit ?? Infinity;
+        let after: ListPosition | undefined;
+        while (left > 0) {
+            const wanted = Math.min(left, PAGE);
+            const found = await this.#database.images.query({
+                ...query,
+                ...(after && { after }),
+                limit: wanted,
+            });
+            const items = found
+                .map((stored) => this.#remember(stored))
+                .filter((image) => image.valid)
+                .map((image) => image.listItem(form));
+            if (items.length > 0) {
+                yield items;
+            }
+            const last = found.at(-1);
+            if (found.length < wanted || !last) {
+                return;
+            }
+            left -= items.length;
+            after = { publishedAt: last.raw.published_at ?? '', uuid: last.uuid };
+        }
+    }
+
+    /** Adds an image. @throws ApiError ImageUuidAlreadyExists, ValidationFailed */
+    async create(raw: RawImage): Promise<Image> {
+        return this.#write(raw, null, {});
+    }
+
+    /**
+     * Puts `raw` in the place of a version of an image, and deletes the objects it no longer refers to.
+     * @throws EtagConflict if that is not the current version
+     */
+    async save(current: Image, raw: RawImage, objects: ObjectChanges = {}): Promise<Image> {
+        const saved = await this.#write(raw, current.version, objects);
+        await this.objects.dispose(objects.drop ?? []);
+        return saved;
+    }
+
+    async #write(raw: RawImage, etag: string | null, objects: ObjectChanges): Promise<Image> {
+        this.assertValid(raw);
+        await this.#writeArchive(raw);
+        faultPoint('save:archived');
+        const saved = await this.#commit(
+            { put: [{ raw, etag }], ...objects },
+            etag === null ? raw.uuid : undefined,
+        );
+        faultPoint('save:committed');
+        return saved;
+    }
+
+    /** @throws ApiError ValidationFailed if the record breaks the rules of this server */
+    assertValid(raw: RawImage): void {
+        assertValidImage(raw, profileFor(this.rules, raw.state));
+    }
+
+    /**
+     * Gives an image another uuid: its objects are copied to the new uuid's folder, then the one record takes the
+     * place of the other in one step.
+     *
+     * @param raw the record under its new uuid, still naming the objects of the old one
+     * @throws ApiError ImageUuidAlreadyExists; EtagConflict if `current` is not the current version
+     */
+    async move(current: Image, raw: RawImage): Promise<Image> {
+        this.assertValid(raw);
+        const { objects } = this;
+        const drop = objects.referredBy(current.raw, { files: true, icon: true });
+        const moved = await objects.duplicate(drop, raw.uuid, async (copies) => {
+            const files = raw.files?.map((file, index) => ({ ...file, object: copies[index]?.object }));
+            const iconObject = copies[files?.length ?? 0]?.object;
+            const renamed = {
+                ...raw,
+                files,
+                ...(raw.icon && { icon: { ...raw.icon, object: iconObject } }),
+            } as RawImage;
+            await this.#writeArchive(renamed);
+            await this.#writeArchive({ ...current.raw, files: [] });
+            return this.#commit(
+                {
+                    put: [{ raw: renamed, etag: null }],
+                    delete: [{ uuid: current.uuid, etag: current.version }],
+                    settle: copies.map(({ id }) => id),
+                    drop,
+                },
+                raw.uuid,
+            );
+        });
+        this.#images.delete(current.uuid);
+        await objects.dispose(drop);
+        return moved;
+    }
+
+    /** Deletes a version of an image and then its objects. @throws EtagConflict, ImageNotFound */
+    async remove(current: Image): Promise<void> {
+        const drop = this.objects.referredBy(current.raw, { files: true, icon: true });
+        await this.#database.images.commit({ delete: [{ uuid: current.uuid, etag: current.version }], drop });
+        faultPoint('delete:committed');
+        this.#images.delete(current.uuid);
+        await this.objects.dispose(drop);
+    }
+
+    /** Images whose origin is this one, in the channel if one is given: how many, and the first few. */
+    async dependents(uuid: string, channel: string | undefined, first: number) {
+        return this.#database.images.dependents(uuid, { first, ...(channel !== undefined && { channel }) });
+    }
+
+    /** What is remembered, in the form of GET /state. `expiry` is 0: nothing is trusted for a time. */
+    cacheState(): Record<string, { name: string; expiry: number; items: number }> {
+        return {
+            ImageGet: { name: 'ImageGet', expiry: 0, items: this.#images.size },
+            ImageList: { name: 'ImageList', expiry: 0, items: this.#lists.size },
+        };
+    }
+
+    dropCaches(): void {
+        this.#images.clear();
+        this.#lists.clear();
+    }
+
+    async #writeArchive(raw: RawImage): Promise<void> {
+        const { body } = renderImage(raw, { mode: this.rules.mode, channels: true, adminFields: false });
+        await this.#archive.write(raw.uuid, body);
+    }
+
+    /**
+     * Applies a change that writes one record.
+     *
+     * @param created uuid that must be new, so that a conflict about it means that it exists
+     */
+    async #commit(change: ImageChange & { put: readonly [unknown] }, created?: string): Promise<Image> {
+        try {
+            const [stored] = await this.#database.images.commit(change);
+            if (!stored) {
+                throw new TypeError('The database driver gave no record back for the one it wrote.');
+            }
+            return this.#remember(stored);
+        } catch (err) {
+            if (err instanceof EtagConflict && err.uuid === created) {
+                throw new ApiError(
+                    'ImageUuidAlreadyExists',
+                    `An image with uuid "${created}" exists already.`,
+                    {
+                        cause: err,
+                    },
+                );
+            }
+            if (err instanceof UniqueConflict) {
+                throw validationFailed(err.message, err.attribute);
+            }
+            throw err;
+        }
+    }
+
+    /** @param generation up to which the record is known to be the current one */
+    #remember(stored: StoredImage, generation?: number): Image {
+        const known = this.#images.get(stored.uuid);
+        if (known?.image.isVersion(stored)) {
+            known.generation = generation ?? known.generation;
+            return known.image;
+        }
+        const image = new Image(stored, this.rules);
+        this.#images.set(stored.uuid, { image, generation }, { size: image.weight });
+        return image;
+    }
+}
+
+/** The elements of a pretty-printed array, with what stands between them. */
+function separated(items: readonly Buffer[]): Buffer {
+    return Buffer.concat(items.flatMap((item, index) => (index === 0 ? [item] : [COMMA, item])));
+}
+
+/** A pretty-printed array, page by page. */
+async function* pieces(first: Buffer[][], rest: AsyncIterable<Buffer[]>): AsyncGenerator<Buffer> {
+    yield OPEN;
+    let pages = 0;
+    for (const items of first) {
+        yield separated(items);
+        if (++pages < first.length) {
+            yield COMMA;
+        }
+    }
+    for await (const items of rest) {
+        yield COMMA;
+        yield separated(items);
+    }
+    yield CLOSE;
+}
+
+const OPEN = Buffer.from('[\n');
+const COMMA = Buffer.from(',\n');
+const CLOSE = Buffer.from('\n]');

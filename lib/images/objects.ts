@@ -1,0 +1,194 @@
+import type Logger from 'bunyan';
+import type { Clock } from '../clock';
+import type { Database, PendingObject } from '../db/driver';
+import { ApiError } from '../errors';
+import { faultPoint } from '../fault';
+import type { RawImage, StorageType } from '../manifest';
+import type { StagedObject, StorageSet } from '../storage/driver';
+import { imageKey } from '../storage/driver';
+import { Digest } from './digest';
+import { Heartbeat } from './heartbeat';
+
+/** Name of an object within its image's folder. */
+function objectName(key: string): string {
+    return key.slice(key.lastIndexOf('/') + 1);
+}
+
+/** Bytes on their way into a storage. */
+export interface Incoming {
+    image: string;
+    /** What they are: the object is named `<kind>-<uuid>`. */
+    kind: 'file0' | 'icon';
+    storage: StorageType;
+    source: AsyncIterable<Uint8Array>;
+    contentType?: string;
+    /** Throws when the bytes so far are too many. */
+    checkSize: (size: number) => void;
+    signal: AbortSignal;
+}
+
+/** An object that is stored but that no record refers to yet. */
+export interface ReceivedObject {
+    /** Id of its pending row, to settle with the record that refers to it. */
+    readonly id: string;
+    /** Name within the image's folder. */
+    readonly object: string;
+    readonly storage: StorageType;
+    readonly size: number;
+    readonly sha1: string;
+    readonly contentMD5: string;
+}
+
+/**
+ * The stored objects of images: written under unique names, never changed, deleted when no record refers to them.
+ *
+ * Every object that no record refers to has a pending row, from before its first byte until it is either referred to
+ * or gone; whatever crashes in between is cleared by the sweep.
+ */
+export class Objects {
+    readonly #heartbeat: Heartbeat;
+
+    constructor(
+        private readonly database: Database,
+        private readonly storages: StorageSet,
+        private readonly clock: Clock,
+        private readonly log: Logger,
+    ) {
+        this.#heartbeat = new Heartbeat(database.pending, clock, log);
+    }
+
+    /**
+     * Stores bytes as a new object and hands it to `attach`, which makes a record refer to it and settles its row.
+     * If anything fails, `attach` included, the object is removed again.
+     *
+     * @param check judges the received bytes before they become an object
+     */
+    async receive<T>(
+        incoming: Incoming,
+        check: (digest: { size: number; sha1: string; contentMD5: string }) => void,
+        attach: (received: ReceivedObject) => Promise<T>,
+    ): Promise<T> {
+        const pending = this.#pendingObject(incoming.image, incoming.kind, incoming.storage);
+        const storage = this.storages.get(incoming.storage);
+        await this.database.pending.add(pending, this.clock.now());
+        faultPoint('upload:pending');
+        const lost = this.#heartbeat.watch(pending.id);
+        let staged: StagedObject | undefined;
+        try {
+            const digest = new Digest();
+            staged = await storage.stage(pending.key, digest.through(incoming.source, incoming.checkSize), {
+                signal: AbortSignal.any([incoming.signal, lost]),
+                ...(incoming.contentType !== undefined && { contentType: incoming.contentType }),
+            });
+            faultPoint('upload:staged');
+            const received = { size: digest.size, ...digest.sums() };
+            check(received);
+            const stagedObject = staged;
+            staged = undefined;
+            await stagedObject.commit();
+            faultPoint('upload:committed');
+            const object = objectName(pending.key);
+            return await attach({ id: pending.id, object, storage: incoming.storage, ...received });
+        } catch (err) {
+            await staged?.discard();
+            await this.#giveUp(pending);
+            throw err;
+        } finally {
+            this.#heartbeat.forget(pending.id);
+        }
+    }
+
+    /**
+     * Copies objects into another image's folder as new objects and hands those to `attach`, as {@link receive} does.
+     *
+     * @throws ApiError InternalError if one of them is missing
+     */
+    async duplicate<T>(
+        originals: readonly PendingObject[],
+        image: string,
+        attach: (copies: readonly { id: string; object: string }[]) => Promise<T>,
+    ): Promise<T> {
+        const copies = originals.map(({ key, storage }) => ({
+            from: key,
+            to: this.#pendingObject(image, objectName(key).startsWith('icon') ? 'icon' : 'file0', storage),
+        }));
+        try {
+            for (const { from, to } of copies) {
+                await this.database.pending.add(to, this.clock.now());
+                this.#heartbeat.watch(to.id);
+                if (!(await this.storages.get(to.storage).copy(from, to.key))) {
+                    throw new ApiError(
+                        'InternalError',
+                        `A stored object of the image is missing: ${objectName(from)}.`,
+                    );
+                }
+            }
+            return await attach(copies.map(({ to }) => ({ id: to.id, object: objectName(to.key) })));
+        } catch (err) {
+            for (const { to } of copies) {
+                await this.#giveUp(to);
+            }
+            throw err;
+        } finally {
+            copies.forEach(({ to }) => this.#heartbeat.forget(to.id));
+        }
+    }
+
+    /** The objects a record refers to, as rows for {@link ImageChange.drop}. */
+    referredBy(raw: RawImage, kinds: { files: boolean; icon: boolean }): PendingObject[] {
+        const objects: { storage: StorageType; object: string }[] = [];
+        if (kinds.files) {
+            for (const [index, file] of (raw.files ?? []).entries()) {
+                objects.push({ storage: file.stor, object: file.object ?? `file${index}` });
+            }
+        }
+        if (kinds.icon && raw.icon) {
+            objects.push({ storage: raw.icon.stor ?? 'local', object: raw.icon.object ?? 'icon' });
+        }
+        return objects.map(({ storage, object }) => ({
+            id: this.clock.uuid(),
+            image: raw.uuid,
+            storage,
+            key: imageKey(raw.uuid, object),
+        }));
+    }
+
+    /** Deletes objects that have been dropped. One that can't be deleted now is left to the sweep. */
+    async dispose(dropped: readonly PendingObject[]): Promise<void> {
+        for (const object of dropped) {
+            try {
+                await this.storages.get(object.storage).delete(object.key);
+                faultPoint('dispose:deleted');
+                await this.database.pending.remove([object.id]);
+            } catch (err) {
+                this.log.warn(
+                    { err, object },
+                    'could not delete an object that is no longer used; the sweep will',
+                );
+            }
+        }
+    }
+
+    #pendingObject(image: string, kind: string, storage: StorageType): PendingObject {
+        const id = this.clock.uuid();
+        return { id, image, storage, key: imageKey(image, `${kind}-${id}`) };
+    }
+
+    /**
+     * Removes the object of a failed operation. Its row is condemned first: if the operation did reach the database
+     * after all (an answer lost on the way), the row is gone, and the record and the object stay.
+     */
+    async #giveUp(pending: PendingObject): Promise<void> {
+        try {
+            await this.database.pending.abandon([pending.id]);
+            if (await this.database.pending.has(pending.storage, pending.key)) {
+                await this.dispose([pending]);
+            }
+        } catch (err) {
+            this.log.warn(
+                { err, object: pending },
+                'could not clean up after a failed upload; the sweep will',
+            );
+        }
+    }
+}
