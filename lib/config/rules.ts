@@ -1,0 +1,92 @@
+/** What a schema cannot say: rules between keys. Each stands under the key after whose shape it is checked. */
+import { BlockList, isIP } from 'node:net';
+import type { ChannelConfig } from './types';
+
+/** A merged configuration whose shape is being checked. */
+export type Settings = Record<string, unknown>;
+
+/** Gives the reason against the settings, or undefined. Keys checked earlier (config.md §3) have the right shape. */
+type Rule = (settings: Settings) => string | undefined;
+
+const LOG_LEVELS = ['trace', 'debug', 'info', 'warn', 'error', 'fatal'];
+
+const loopback = new BlockList();
+loopback.addSubnet('127.0.0.0', 8);
+loopback.addAddress('::1', 'ipv6');
+
+/** Whether only this machine reaches the address. */
+function isLoopback(address: string): boolean {
+    const family = isIP(address);
+    return family === 0
+        ? address.toLowerCase() === 'localhost'
+        : loopback.check(address, family === 4 ? 'ipv4' : 'ipv6');
+}
+
+const requiredInDc =
+    (key: string, expected: string): Rule =>
+    (settings) =>
+        settings.mode === 'dc' && settings[key] === undefined
+            ? `config.${key} is missing; config.mode "dc" needs it to be ${expected}`
+            : undefined;
+
+const requiredByStorage =
+    (key: string, expected: string): Rule =>
+    (settings) =>
+        (settings.storageTypes as string[]).includes(key) && settings[key] === undefined
+            ? `config.${key} is missing; config.storageTypes lists "${key}", which needs it to be ${expected}`
+            : undefined;
+
+function checkChannels(settings: Settings): string | undefined {
+    const channels = settings.channels as ChannelConfig[] | undefined;
+    if (!channels) {
+        return undefined;
+    }
+    if (settings.mode === 'dc') {
+        return 'config.channels is set while config.mode is "dc"; channels exist only in modes "public" and "private"';
+    }
+    const defaults = channels.filter((channel) => channel.default === true).map(({ name }) => `"${name}"`);
+    return defaults.length > 1
+        ? `config.channels marks ${defaults.join(' and ')} as default; at most one channel can be it`
+        : undefined;
+}
+
+function checkLogLevel(settings: Settings): string | undefined {
+    const level = settings.logLevel;
+    return typeof level === 'string' && !LOG_LEVELS.includes(level.toLowerCase())
+        ? `config.logLevel is "${level}"; it must be one of ${LOG_LEVELS.join(', ')}, or a number`
+        : undefined;
+}
+
+function checkOpenDoor(settings: Settings): string | undefined {
+    const address = settings.address as string;
+    const open =
+        settings.authType === 'none' &&
+        settings.mode !== 'dc' &&
+        settings.permitInsecure !== true &&
+        !isLoopback(address);
+    return open
+        ? `config.authType is "none" while config.address is "${address}": whoever reaches that address could ` +
+              'change and delete images; set authType to "signature", listen on 127.0.0.1, or say ' +
+              '"permitInsecure": true if that is wanted'
+        : undefined;
+}
+
+export const rules: Readonly<Record<string, Rule>> = {
+    datacenterName: requiredInDc('datacenterName', 'the name of the datacenter'),
+    ufds: requiredInDc('ufds', 'an object with "url", "bindDN" and "bindPassword"'),
+    moray: (settings) =>
+        settings.databaseType === 'moray' && settings.moray === undefined
+            ? 'config.moray is missing; config.databaseType "moray" needs it to be an object with "host" and "port"'
+            : undefined,
+    manta: requiredByStorage('manta', 'an object with "url", "user", "key" and "keyId"'),
+    s3: requiredByStorage('s3', 'an object with "bucket"'),
+    logLevel: checkLogLevel,
+    channels: checkChannels,
+    permitInsecure: checkOpenDoor,
+};
+
+/** Blocks that are looked at only where they are used: templates may leave them half filled elsewhere. */
+export const unusedBlocks: Readonly<Record<string, (settings: Settings) => boolean>> = {
+    ufds: (settings) => settings.mode !== 'dc',
+    moray: (settings) => settings.databaseType !== 'moray',
+};

@@ -1,0 +1,360 @@
+/**
+ * Every configuration key: its shape, its meaning, and for our own keys its default (config.md §2).
+ *
+ * The keys stand in the order in which they are checked (config.md §3). `etc/defaults.json` holds the defaults of the
+ * documented keys; those given here are filled in after the merge, so that one key of a block keeps its neighbours.
+ */
+import { STORAGE_TYPES } from '../manifest';
+import type { QuantityKind } from './quantity';
+
+export interface KeySchema {
+    type?: string | readonly string[];
+    /** Completes the sentence "it must be …". */
+    expected: string;
+    /** For the operator's guide; a key without one is described by its parent. */
+    description?: string;
+    /** Known and checked, but without effect in this version. */
+    reserved?: true;
+    default?: unknown;
+    properties?: Readonly<Record<string, KeySchema>>;
+    required?: readonly string[];
+    additionalProperties?: KeySchema;
+    items?: KeySchema | readonly KeySchema[];
+    enum?: readonly unknown[];
+    not?: { const: unknown };
+    pattern?: string;
+    minLength?: number;
+    minItems?: number;
+    maxItems?: number;
+    minimum?: number;
+    maximum?: number;
+    exclusiveMinimum?: number;
+    /** A time (ms) or size (bytes), also as a text with a unit; the limits are inclusive. */
+    quantity?: { kind: QuantityKind; minimum: number; maximum: number };
+}
+
+const text = (expected: string, description?: string): KeySchema => ({
+    type: 'string',
+    minLength: 1,
+    expected,
+    ...(description !== undefined && { description }),
+});
+
+/** A text that setup templates may leave empty. */
+const optionalText = (expected: string, description: string): KeySchema => ({
+    type: 'string',
+    expected,
+    description,
+});
+
+const flag = (description: string, value?: boolean): KeySchema => ({
+    type: 'boolean',
+    expected: 'true or false',
+    description,
+    ...(value !== undefined && { default: value }),
+});
+
+const oneOf = (values: readonly string[], description?: string): KeySchema => ({
+    enum: values,
+    expected: `one of ${values.map((value) => `"${value}"`).join(', ')}`,
+    ...(description !== undefined && { description }),
+});
+
+const reserved = (schema: KeySchema): KeySchema => ({ ...schema, reserved: true });
+
+const time = (milliseconds: number, description: string): KeySchema => ({
+    expected: 'a time from 10ms to 24h: a number of ms, or a text with a unit such as "500ms", "10s" or "3m"',
+    description,
+    default: milliseconds,
+    quantity: { kind: 'time', minimum: 10, maximum: 86_400_000 },
+});
+
+const size = (bytes: number, largest: string, maximum: number, description: string): KeySchema => ({
+    expected: `a size from 1KiB to ${largest}: a number of bytes, or a text with a unit such as "512KiB" or "1MiB"`,
+    description,
+    default: bytes,
+    quantity: { kind: 'size', minimum: 1024, maximum },
+});
+
+const urlBlock = (service: string): KeySchema => ({
+    type: 'object',
+    expected: 'an object with "url"',
+    properties: { url: optionalText('a URL', `URL of ${service}.`) },
+});
+
+const port = (description: string): KeySchema => ({
+    type: 'integer',
+    minimum: 0,
+    maximum: 65_535,
+    expected: 'a whole number from 0 to 65535',
+    description,
+});
+
+const properties: Record<string, KeySchema> = {
+    port: port('Port to listen on; 0 takes a free one.'),
+    address: text('an IP address or host name', 'Address to listen on.'),
+    maxSockets: reserved({
+        type: 'integer',
+        minimum: 1,
+        expected: 'a whole number of at least 1',
+        description: 'Most connections at once to each service this server calls.',
+    }),
+    serverName: text(
+        'a text that is not empty',
+        'Name in the `Server` header. Absent: `IMGAPI/` and the version.',
+    ),
+    mode: oneOf(
+        ['public', 'private', 'dc'],
+        'What kind of repository this is: of public images, of private ones, or the image service of a datacenter.',
+    ),
+    datacenterName: text('the name of the datacenter', 'Name of the datacenter; required in mode `dc`.'),
+    ufds: reserved({
+        type: 'object',
+        expected: 'an object with "url", "bindDN" and "bindPassword"',
+        required: ['url', 'bindDN', 'bindPassword'],
+        properties: {
+            url: text('an LDAP URL such as "ldaps://ufds.example.com"', 'URL of the account directory.'),
+            bindDN: text('a distinguished name', 'Who to log in as.'),
+            bindPassword: text('the password for bindDN', 'Password of that login.'),
+        },
+    }),
+    moray: reserved({
+        type: 'object',
+        expected: 'an object with "host" and "port"',
+        required: ['host', 'port'],
+        properties: {
+            host: text('a host name or IP address', 'Host of the database.'),
+            port: port('Port of the database.'),
+            connectTimeout: {
+                type: 'number',
+                exclusiveMinimum: 0,
+                expected: 'a number of ms above 0',
+                description: 'How long one attempt to connect may take, in ms.',
+            },
+            retry: {
+                type: ['object', 'boolean'],
+                not: { const: true },
+                expected: 'false, or an object with "minTimeout" and "maxTimeout" in ms',
+                description: 'How to try again when the connection is lost; `false` tries once.',
+            },
+        },
+    }),
+    wfapi: reserved({
+        type: 'object',
+        expected: 'an object with "url" and "workflows"',
+        required: ['url', 'workflows'],
+        properties: {
+            url: text('a URL', 'URL of the workflow service. Absent: jobs run in this server.'),
+            workflows: {
+                type: 'array',
+                items: { type: 'string', expected: 'the name of a workflow' },
+                expected: 'an array of workflow names',
+                description: 'Workflows to register.',
+            },
+            forceReplace: flag('Replace registered workflows.'),
+            forceMd5Check: flag('Replace registered workflows whose content differs.'),
+        },
+    }),
+    authType: oneOf(
+        ['none', 'signature'],
+        'How writers prove who they are: not at all, or by HTTP Signature.',
+    ),
+    storageTypes: {
+        type: 'array',
+        minItems: 1,
+        items: oneOf(STORAGE_TYPES),
+        expected: `an array of at least one of ${STORAGE_TYPES.map((type) => `"${type}"`).join(', ')}`,
+        description:
+            'Where image files may be kept. Local disk is always there as a spool, listed or not. ' +
+            'This version keeps files on local disk only.',
+    },
+    manta: reserved({
+        type: 'object',
+        expected: 'an object with "url", "user", "key" and "keyId"',
+        required: ['url', 'user', 'key', 'keyId'],
+        properties: {
+            url: text(
+                'the URL of Manta',
+                'URL of Manta; the block is required if `storageTypes` lists `manta`.',
+            ),
+            user: text('a Manta account name', 'Account that owns the files.'),
+            key: text('the path of a private key', 'Path of the private key of the account.'),
+            keyId: text('the fingerprint of the key', 'Fingerprint of that key.'),
+            baseDir: optionalText('a folder name', 'Folder under `/<user>/stor`. Absent or empty: `imgapi`.'),
+            rootDir: optionalText(
+                'computed by the server',
+                'Computed from the others; a given value is replaced.',
+            ),
+            insecure: flag('Do not verify the certificate of Manta.'),
+            remote: flag('Manta is in another place: images of `adminUuid` stay on local disk.'),
+        },
+    }),
+    s3: reserved({
+        type: 'object',
+        expected: 'an object with "bucket"',
+        required: ['bucket'],
+        properties: {
+            bucket: text(
+                'the name of a bucket',
+                'Bucket; the block is required if `storageTypes` lists `s3`.',
+            ),
+            remote: flag('As `manta.remote`.'),
+        },
+    }),
+    databaseType: oneOf(
+        ['local', 'moray'],
+        'Where manifests are kept: in a database in `databaseDir`, or in the shared database of Moray. ' +
+            'This version has the local one only.',
+    ),
+    placeholderImageLifespanDays: {
+        type: 'number',
+        exclusiveMinimum: 0,
+        expected: 'a number of days above 0',
+        description: 'Days until an image that was never finished is removed.',
+    },
+    allowLocalCreateImageFromVm: reserved(
+        flag('Allow creating images from machines without an object store.'),
+    ),
+    imgapiUrlFromDatacenter: reserved({
+        type: 'object',
+        additionalProperties: { type: 'string', expected: 'the URL of an IMGAPI' },
+        expected: 'an object from datacenter names to IMGAPI URLs',
+        description: 'Other datacenters to import from.',
+    }),
+    logLevel: {
+        type: ['string', 'integer'],
+        minimum: 1,
+        expected: 'one of trace, debug, info, warn, error, fatal, or a whole number of at least 1',
+        description: 'Least level that is logged; `-d` overrides it. Trace adds source positions.',
+    },
+    channels: {
+        type: 'array',
+        minItems: 1,
+        items: {
+            type: 'object',
+            required: ['name', 'description'],
+            properties: {
+                name: {
+                    type: 'string',
+                    pattern: '^[a-z][a-z0-9_-]*$',
+                    expected: 'a lower-case letter followed by lower-case letters, digits, "_" or "-"',
+                },
+                description: { type: 'string', expected: 'a text that says what the channel is for' },
+                default: { type: 'boolean', expected: 'true or false' },
+            },
+            expected: 'an object with "name" and "description"',
+        },
+        expected: 'an array of at least one channel',
+        description:
+            'Channels of images, each `{"name", "description", "default"?}`; one may be the default. ' +
+            'Of two with the same name the later counts. Not in mode `dc`.',
+    },
+    authKeys: {
+        type: 'object',
+        additionalProperties: {
+            type: 'array',
+            items: text('an SSH public key'),
+            expected: 'an array of SSH public keys',
+        },
+        expected: 'an object from user names to arrays of SSH public keys',
+        description: 'Keys of the users who may write, beside those in the key files.',
+    },
+    adminUuid: optionalText('a uuid', 'Account of the operator: owner of imported images in mode `dc`.'),
+    serviceName: reserved(optionalText('a text', 'Label `service` of metrics.')),
+    instanceUuid: reserved(optionalText('a uuid', 'Label `instance` of metrics.')),
+    serverUuid: reserved(optionalText('a uuid', 'Label `server` of metrics.')),
+    adminIp: reserved(optionalText('an IP address', 'Address of the metrics listener in mode `dc`.')),
+    allowInsecure: reserved({
+        expected: 'true or false',
+        description: 'Do not verify the certificates of remote image repositories.',
+    }),
+    minImageCreationPlatform: reserved({
+        type: 'array',
+        minItems: 2,
+        maxItems: 2,
+        items: [
+            { type: 'string', expected: 'an SDC version such as "7.0"' },
+            { type: 'string', expected: 'a platform stamp such as "20130917T001310Z"' },
+        ],
+        expected: 'an array of an SDC version and a platform stamp',
+        description: 'Oldest platform that images are created from machines on.',
+    }),
+    vmapi: reserved(urlBlock('the machine service')),
+    cnapi: reserved(urlBlock('the server service')),
+    docker: reserved(urlBlock('the Docker service')),
+    dockerRegistryInsecure: reserved(flag('Do not verify the certificates of Docker registries.')),
+    lxdRegistries: reserved({
+        type: 'object',
+        additionalProperties: { type: 'string', expected: 'a URL' },
+        expected: 'an object from names to URLs',
+        description: 'LXD registries to import from.',
+    }),
+    httpProxy: reserved(
+        optionalText('a URL, or "" for none', 'Proxy for calls to repositories and registries.'),
+    ),
+    fluentd_host: reserved(optionalText('a host name', 'Where trace events were sent; no longer used.')),
+    sapi_service: reserved(optionalText('a host name', 'For setup scripts.')),
+    ufds_admin_login: reserved(optionalText('a login', 'For setup scripts.')),
+    vmapi_service: reserved(optionalText('a host name', 'For setup scripts.')),
+    cnapi_service: reserved(optionalText('a host name', 'For setup scripts.')),
+    napi_service: reserved(optionalText('a host name', 'For setup scripts.')),
+    dataDir: {
+        type: 'string',
+        pattern: '^/',
+        default: '/data/imgapi',
+        expected: 'an absolute path',
+        description: 'Folder of image files, archived manifests and keys.',
+    },
+    databaseDir: {
+        type: 'string',
+        pattern: '^/',
+        expected: 'an absolute path',
+        description: 'Folder of the local database. Absent: `dataDir`.',
+    },
+    permitInsecure: flag('Permit `authType` `none` on an address that other machines reach.', false),
+    limits: {
+        type: 'object',
+        default: {},
+        expected: 'an object of limits',
+        properties: {
+            headerBytes: size(
+                1024 ** 2,
+                '16MiB',
+                16 * 1024 ** 2,
+                'Largest request line plus headers; beyond it 431.',
+            ),
+            jsonBytes: size(
+                1024 ** 2,
+                '256MiB',
+                256 * 1024 ** 2,
+                'Largest JSON body, as received and decompressed; beyond it 413.',
+            ),
+            headerTimeout: time(15_000, 'Within this the head of a request has to arrive.'),
+            readTimeout: time(30_000, 'A request body that brings no byte for this long ends with 408.'),
+            writeTimeout: time(60_000, 'A client that takes no byte of an answer for this long is cut off.'),
+            idleConnection: time(130_000, 'Idle keep-alive connections are closed after this.'),
+            gracefulStop: time(15_000, 'How long transfers may finish after SIGTERM.'),
+        },
+    },
+};
+
+export const configSchema = {
+    type: 'object',
+    expected: 'an object',
+    properties,
+    required: [
+        'port',
+        'address',
+        'maxSockets',
+        'mode',
+        'authType',
+        'storageTypes',
+        'databaseType',
+        'placeholderImageLifespanDays',
+        'allowLocalCreateImageFromVm',
+        'logLevel',
+    ],
+} as const satisfies KeySchema;
+
+/** The top-level keys, in the order in which they are checked. */
+export const knownKeys: readonly string[] = Object.keys(properties);

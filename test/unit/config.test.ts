@@ -1,0 +1,412 @@
+import assert from 'node:assert/strict';
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { ConfigError, loadConfig, type Config, type Environment } from '../../lib/config';
+import { configTables } from '../../tools/config-table';
+
+describe('loadConfig (config.md §1 to §3)', () => {
+    const folder = mkdtempSync(join(tmpdir(), 'imgapi-config-'));
+    const file = join(folder, 'imgapi.config.json');
+    after(() => rmSync(folder, { recursive: true }));
+
+    function load(settings: unknown, environment?: Environment): Config {
+        writeFileSync(file, JSON.stringify(settings));
+        return loadConfig({ file, ...(environment && { environment }) });
+    }
+
+    /** The reason a configuration is refused for, after the prefix. */
+    function refusal(settings: unknown, environment?: Environment): string {
+        try {
+            load(settings, environment);
+        } catch (error) {
+            assert(error instanceof ConfigError);
+            const prefix = 'invalid IMGAPI config: ';
+            assert(error.message.startsWith(prefix), error.message);
+            return error.message.slice(prefix.length);
+        }
+        return assert.fail('the configuration was accepted');
+    }
+
+    function warnings(settings: unknown): string[] {
+        const heard: string[] = [];
+        writeFileSync(file, JSON.stringify(settings));
+        loadConfig({ file, onWarning: (message) => heard.push(message) });
+        return heard;
+    }
+
+    const manta = { url: 'https://manta', user: 'joe', key: '/k', keyId: 'SHA256:x' };
+    const ufds = { url: 'ldaps://ufds', bindDN: 'cn=root', bindPassword: 'secret' };
+
+    describe('merge and computed keys (§1)', () => {
+        it('takes every documented default for an empty file', () => {
+            const config = load({});
+            const defaults = JSON.parse(
+                readFileSync(join(__dirname, '../../etc/defaults.json'), 'utf8'),
+            ) as object;
+            for (const [key, value] of Object.entries(defaults)) {
+                assert.deepEqual(config[key], value, key);
+            }
+        });
+
+        it('replaces whole top-level keys', () => {
+            const config = load({
+                minImageCreationPlatform: ['8', 'x'],
+                storageTypes: ['local', 'manta'],
+                manta,
+            });
+            assert.deepEqual(config.minImageCreationPlatform, ['8', 'x']);
+            assert.deepEqual(config.storageTypes, ['local', 'manta']);
+        });
+
+        it('fills in our own keys, one given key of a block keeping its neighbours', () => {
+            const config = load({ limits: { readTimeout: '2s' } });
+            assert.equal(config.dataDir, '/data/imgapi');
+            assert.equal(config.databaseDir, '/data/imgapi');
+            assert.equal(config.permitInsecure, false);
+            assert.deepEqual(
+                { ...config.limits },
+                {
+                    headerBytes: 1_048_576,
+                    jsonBytes: 1_048_576,
+                    headerTimeout: 15_000,
+                    readTimeout: 2000,
+                    writeTimeout: 60_000,
+                    idleConnection: 130_000,
+                    gracefulStop: 15_000,
+                },
+            );
+        });
+
+        it('lets databaseDir follow dataDir unless it is given', () => {
+            assert.equal(load({ dataDir: '/srv/a' }).databaseDir, '/srv/a');
+            assert.equal(load({ dataDir: '/srv/a', databaseDir: '/srv/b' }).databaseDir, '/srv/b');
+        });
+
+        it('computes manta.rootDir, whatever was given', () => {
+            assert.equal(load({ manta: { ...manta, rootDir: '/x' } }).manta?.rootDir, '/joe/stor/imgapi');
+            assert.equal(load({ manta: { ...manta, baseDir: '' } }).manta?.rootDir, '/joe/stor/imgapi');
+            const inDc = load({
+                mode: 'dc',
+                datacenterName: 'east',
+                ufds,
+                manta: { ...manta, baseDir: 'b' },
+            });
+            assert.equal(inDc.manta?.rootDir, '/joe/stor/b/east');
+        });
+
+        it('reads times and sizes with units, and plain numbers as ms and bytes', () => {
+            const limits = {
+                headerBytes: '64KiB',
+                jsonBytes: 4096,
+                headerTimeout: '500ms',
+                idleConnection: '3m',
+            };
+            const config = load({ limits });
+            assert.equal(config.limits.headerBytes, 65_536);
+            assert.equal(config.limits.jsonBytes, 4096);
+            assert.equal(config.limits.headerTimeout, 500);
+            assert.equal(config.limits.idleConnection, 180_000);
+        });
+
+        it('passes the error of the file system on for a file that cannot be read', () => {
+            const missing = join(folder, 'missing.json');
+            assert.throws(() => loadConfig({ file: missing }), {
+                code: 'ENOENT',
+                message: `ENOENT: no such file or directory, open '${missing}'`,
+            });
+        });
+
+        it('names the file that is not JSON, or no object', () => {
+            writeFileSync(file, '{"port": }');
+            assert.throws(
+                () => loadConfig({ file }),
+                (error: Error) => error.message.startsWith(`could not parse ${file}: `),
+            );
+            assert.match(refusal([1]), /imgapi\.config\.json holds \[1\]; it must hold a JSON object/);
+        });
+    });
+
+    describe('environment', () => {
+        it('lets IMGAPI_* override the file, and HOST and PORT only stand in for it', () => {
+            const environment = { IMGAPI_PORT: '81', PORT: '82', HOST: '127.0.0.9' };
+            assert.equal(load({ port: 80 }, environment).port, 81);
+            assert.equal(load({ port: 80 }, { PORT: '82' }).port, 80);
+            assert.equal(load({}, { PORT: '82' }).port, 82);
+            assert.equal(load({}, environment).address, '127.0.0.9');
+            assert.equal(load({ address: '127.0.0.2' }, environment).address, '127.0.0.2');
+            assert.equal(load({ address: '127.0.0.2' }, { IMGAPI_HOST: '127.0.0.3' }).address, '127.0.0.3');
+        });
+
+        it('takes an empty variable as not set', () => {
+            assert.equal(load({}, { IMGAPI_PORT: '', PORT: '' }).port, 8080);
+        });
+
+        it('moves the base folder for test harnesses', () => {
+            assert.equal(load({}, { IMGAPITEST_LOCAL_BASE_DIR: '/srv/test' }).databaseDir, '/srv/test');
+        });
+
+        it('names the variable that is wrong', () => {
+            assert.equal(
+                refusal({}, { IMGAPI_PORT: 'abc' }),
+                'config.port (from IMGAPI_PORT) is "abc"; it must be a whole number from 0 to 65535',
+            );
+        });
+    });
+
+    describe('refusals (§3)', () => {
+        const moray = { host: 'moray', port: 2020 };
+        const cases: [string, Record<string, unknown>, RegExp][] = [
+            ['a port out of range', { port: 65_536 }, /^config\.port is 65536; .* 0 to 65535$/],
+            ['a port as text', { port: '80' }, /^config\.port is "80"; .*whole number/],
+            ['an address that is no text', { address: 5 }, /^config\.address is 5; /],
+            ['an empty address', { address: '' }, /^config\.address is ""; /],
+            ['no sockets', { maxSockets: 0 }, /^config\.maxSockets is 0; /],
+            ['a server name that is no text', { serverName: 1 }, /^config\.serverName is 1; /],
+            ['an unknown mode', { mode: 'open' }, /^config\.mode is "open"; .*"public", "private", "dc"$/],
+            ['dc without a name', { mode: 'dc', ufds }, /^config\.datacenterName is missing; .*"dc"/],
+            ['dc without accounts', { mode: 'dc', datacenterName: 'e' }, /^config\.ufds is missing; /],
+            [
+                'accounts without a password',
+                { mode: 'dc', datacenterName: 'e', ufds: { ...ufds, bindPassword: undefined } },
+                /^config\.ufds\.bindPassword is missing; /,
+            ],
+            ['Moray without its block', { databaseType: 'moray' }, /^config\.moray is missing; /],
+            [
+                'Moray without a port',
+                { databaseType: 'moray', moray: { host: 'h' } },
+                /^config\.moray\.port is missing; /,
+            ],
+            [
+                'retry: true',
+                { databaseType: 'moray', moray: { ...moray, retry: true } },
+                /^config\.moray\.retry is true; it must be false, or an object/,
+            ],
+            ['half a workflow service', { wfapi: { url: 'x' } }, /^config\.wfapi\.workflows is missing; /],
+            [
+                'an unknown authType',
+                { authType: 'basic' },
+                /^config\.authType is "basic"; .*"none", "signature"$/,
+            ],
+            ['no storage', { storageTypes: [] }, /^config\.storageTypes is \[\]; .*at least one/],
+            ['an unknown storage', { storageTypes: ['local', 'ftp'] }, /^config\.storageTypes\.1 is "ftp"; /],
+            [
+                'Manta without its block',
+                { storageTypes: ['manta'] },
+                /^config\.manta is missing; .*storageTypes/,
+            ],
+            [
+                'Manta without a user',
+                { manta: { ...manta, user: undefined } },
+                /^config\.manta\.user is missing; /,
+            ],
+            ['a Manta user that is no text', { manta: { ...manta, user: 7 } }, /^config\.manta\.user is 7; /],
+            ['S3 without its block', { storageTypes: ['s3'] }, /^config\.s3 is missing; /],
+            ['S3 without a bucket', { s3: {} }, /^config\.s3\.bucket is missing; /],
+            ['an unknown database', { databaseType: 'mysql' }, /^config\.databaseType is "mysql"; /],
+            [
+                'days as text',
+                { placeholderImageLifespanDays: '7' },
+                /^config\.placeholderImageLifespanDays is "7"; /,
+            ],
+            [
+                'a flag as text',
+                { allowLocalCreateImageFromVm: 'no' },
+                /^config\.allowLocal\w+ is "no"; .*true or false$/,
+            ],
+            [
+                'a datacenter without a URL',
+                { imgapiUrlFromDatacenter: { east: 1 } },
+                /^config\.imgapiUrlFromDatacenter\.east is 1; /,
+            ],
+            ['an unknown level', { logLevel: 'loud' }, /^config\.logLevel is "loud"; .*trace, debug, info/],
+            ['channels that are no array', { channels: {} }, /^config\.channels is \{\}; /],
+            ['no channel', { channels: [] }, /^config\.channels is \[\]; .*at least one channel$/],
+            [
+                'a channel name in capitals',
+                { channels: [{ name: 'Dev', description: '' }] },
+                /^config\.channels\.0\.name is "Dev"; .*lower-case/,
+            ],
+            [
+                'a channel without description',
+                { channels: [{ name: 'dev' }] },
+                /^config\.channels\.0\.description is missing/,
+            ],
+            [
+                'a default that is no boolean',
+                { channels: [{ name: 'dev', description: '', default: 'yes' }] },
+                /^config\.channels\.0\.default is "yes"; /,
+            ],
+            [
+                'two default channels',
+                { channels: ['a', 'b'].map((name) => ({ name, description: '', default: true })) },
+                /^config\.channels marks "a" and "b" as default; /,
+            ],
+            [
+                'channels in dc',
+                { mode: 'dc', datacenterName: 'e', ufds, channels: [{ name: 'dev', description: '' }] },
+                /^config\.channels is set while config\.mode is "dc"; /,
+            ],
+            [
+                'one key instead of an array',
+                { authKeys: { joe: 'ssh-rsa A' } },
+                /^config\.authKeys\.joe is "ssh-rsa A"; /,
+            ],
+            ['a key that is no text', { authKeys: { joe: [1] } }, /^config\.authKeys\.joe\.0 is 1; /],
+            ['a relative folder', { dataDir: 'data' }, /^config\.dataDir is "data"; .*absolute path$/],
+            [
+                'a limit without unit',
+                { limits: { readTimeout: '10' } },
+                /^config\.limits\.readTimeout is "10"; .*unit/,
+            ],
+            [
+                'a limit of the wrong unit',
+                { limits: { jsonBytes: '10s' } },
+                /^config\.limits\.jsonBytes is "10s"; /,
+            ],
+            [
+                'a limit of nothing',
+                { limits: { readTimeout: 0 } },
+                /^config\.limits\.readTimeout is 0; .*10ms to 24h/,
+            ],
+            [
+                'a limit below nothing',
+                { limits: { headerBytes: -1 } },
+                /^config\.limits\.headerBytes is -1; /,
+            ],
+            [
+                'a limit too large',
+                { limits: { headerTimeout: '25h' } },
+                /^config\.limits\.headerTimeout is "25h"; /,
+            ],
+        ];
+        for (const [title, settings, reason] of cases) {
+            it(`refuses ${title}`, () => assert.match(refusal(settings), reason));
+        }
+
+        it('names the first wrong key in the documented order', () => {
+            const wrong = {
+                databaseType: 1,
+                authType: 1,
+                mode: 1,
+                storageTypes: 1,
+                ufds: 1,
+                port: 'x',
+                logLevel: 'x',
+            };
+            const order: string[] = [];
+            let rest: Record<string, unknown> = wrong;
+            while (Object.keys(rest).length > 1) {
+                const key = /^config\.(\w+)/.exec(refusal(rest))?.[1] ?? '';
+                order.push(key);
+                rest = Object.fromEntries(Object.entries(rest).filter(([name]) => name !== key));
+                if (Object.keys(rest).join() === 'ufds') {
+                    break;
+                }
+            }
+            assert.deepEqual(order, ['port', 'mode', 'authType', 'storageTypes', 'databaseType', 'logLevel']);
+        });
+
+        it('never shows a password it refuses', () => {
+            const reason = refusal({
+                mode: 'dc',
+                datacenterName: 'e',
+                ufds: { ...ufds, bindPassword: 4711 },
+            });
+            assert.match(reason, /^config\.ufds\.bindPassword is /);
+            assert.doesNotMatch(reason, /4711/);
+        });
+
+        it('refuses to be open to other machines without authentication', () => {
+            const reason = refusal({ authType: 'none', address: '0.0.0.0' });
+            assert.match(
+                reason,
+                /config\.authType is "none".*config\.address is "0\.0\.0\.0".*permitInsecure/,
+            );
+            for (const address of ['127.0.0.1', '127.1.2.3', '::1', 'localhost', '::ffff:127.0.0.1']) {
+                assert.equal(load({ authType: 'none', address }).address, address);
+            }
+            for (const address of ['::', '10.0.0.1', '::ffff:10.0.0.1', 'images.example.com']) {
+                assert.match(refusal({ authType: 'none', address }), /permitInsecure/);
+            }
+            assert.match(refusal({ authType: 'none' }, { IMGAPI_HOST: '0.0.0.0' }), /permitInsecure/);
+            assert.equal(load({ authType: 'none', address: '::', permitInsecure: true }).authType, 'none');
+            assert.equal(
+                load({ authType: 'none', address: '::', mode: 'dc', datacenterName: 'e', ufds }).mode,
+                'dc',
+            );
+        });
+    });
+
+    describe('what is accepted', () => {
+        it('takes a rendered datacenter configuration', () => {
+            const config = load({
+                '// fixed': '',
+                port: 80,
+                address: '0.0.0.0',
+                logLevel: 'info',
+                mode: 'dc',
+                datacenterName: 'east',
+                authType: 'none',
+                databaseType: 'moray',
+                httpProxy: '',
+                dockerRegistryInsecure: false,
+                ufds,
+                moray: {
+                    host: 'moray',
+                    port: 2020,
+                    connectTimeout: 200,
+                    retry: { retries: 2, minTimeout: 500 },
+                },
+                storageTypes: ['manta', 'local'],
+                manta: { ...manta, baseDir: '', insecure: true, remote: false },
+                wfapi: { url: 'http://wf', workflows: ['create-from-vm'], forceMd5Check: true },
+            });
+            assert.equal(config.manta?.rootDir, '/joe/stor/imgapi/east');
+        });
+
+        it('looks at blocks only where they are used', () => {
+            assert.equal(load({ ufds: {}, moray: { host: '' } }).mode, 'public');
+        });
+
+        it('takes levels by name in any case, or by number', () => {
+            assert.equal(load({ logLevel: 'WARN' }).logLevel, 'WARN');
+            assert.equal(load({ logLevel: 35 }).logLevel, 35);
+        });
+
+        it('takes channels of which none is the default, though one says so explicitly', () => {
+            const channels = [{ name: 'dev', description: 'd', default: false }];
+            assert.deepEqual(load({ channels }).channels, channels);
+        });
+
+        it('keeps unknown keys, warns of them, and guesses what was meant', () => {
+            assert.equal(load({ prot: 1 }).prot, 1);
+            const [nested, ...rest] = warnings({ limits: { readTimout: 20 } });
+            assert.match(nested ?? '', /config\.limits\.readTimout .*did you mean "limits\.readTimeout"\?$/);
+            assert.deepEqual(rest, []);
+            const [near] = warnings({ loglevel: 'info' });
+            assert.match(near ?? '', /config\.loglevel .*did you mean "logLevel"\?$/);
+            const [far] = warnings({ somethingElse: 1 });
+            assert.match(far ?? '', /config\.somethingElse .* has no effect$/);
+        });
+
+        it('does not warn of comments and of documented keys it has no use for', () => {
+            assert.deepEqual(
+                warnings({ '// note': 'x', fluentd_host: 'f', sapi_service: 's', docker: {} }),
+                [],
+            );
+        });
+    });
+
+    it('is described key by key in the operator guide', () => {
+        const guide = readFileSync(join(__dirname, '../../docs/operator-guide.md'), 'utf8');
+        const tables = guide.match(/(?:^\|.*\n)+/gm) ?? [];
+        const { used, reserved } = configTables();
+        // To be renewed with: node tools/config-table.js
+        for (const expected of [used, reserved]) {
+            const heading = expected.split('\n').slice(0, 3).join('\n');
+            const written = tables.find((table) => table.startsWith(heading));
+            assert.deepEqual(written?.trimEnd().split('\n'), expected.split('\n'));
+        }
+    });
+});
