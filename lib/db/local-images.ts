@@ -1,0 +1,167 @@
+/** The images of the embedded database (storage.md §6, moray.md §2). */
+import type { Clock } from '../clock';
+import type { ImageChange, ImageFilter, ImageQuery, ImageStore, StoredImage } from './driver';
+import type { Connection } from './local-connection';
+import { Pending } from './local-pending';
+import { IMAGE_COLUMNS, Records, toImage } from './local-records';
+import { readMeta } from './local-schema';
+import { accessPaths, fallbackPath, pathSize, selectPositions, type AccessPath } from './query-sql';
+
+/** Sizes up to which the access paths of a filter are counted, one after the other, to find the shortest. */
+const PATH_SIZES = [200, 1000, 5000];
+/** The substring path is not in list order, so that its images have to be read and sorted: not more than these. */
+const MOST_SORTED = 1000;
+
+const SQL = {
+    byIds: `SELECT _id, ${IMAGE_COLUMNS} FROM json_each(?) AS j CROSS JOIN imgapi_images AS i ON i._id = j.value`,
+    dependents: 'FROM imgapi_images i INDEXED BY imgapi_images_origin_idx WHERE i.origin = ?',
+    inChannel:
+        " AND EXISTS (SELECT 1 FROM imgapi_image_elements WHERE attribute = 'channels' AND value = ? " +
+        'AND published_at = i.published_at AND _key = i._key)',
+    expired:
+        `SELECT ${IMAGE_COLUMNS} FROM imgapi_images INDEXED BY imgapi_images_expires_at_idx ` +
+        "WHERE expires_at <= ? AND state IN ('creating', 'failed') ORDER BY expires_at, _key LIMIT ?",
+    countByState:
+        'SELECT state, count(*) FROM imgapi_images INDEXED BY imgapi_images_state_idx ' +
+        'WHERE state IS NOT NULL GROUP BY state',
+    nextGeneration: "UPDATE meta SET value = value + 1 WHERE name = 'generation'",
+};
+
+export class LocalImages implements ImageStore {
+    private readonly records: Records;
+    private readonly pending: Pending;
+    /** The generation as of the data version, which is cheaper to read. */
+    private known: { dataVersion: number; generation: number } | undefined;
+
+    constructor(
+        private readonly connection: Connection,
+        private readonly clock: Clock,
+    ) {
+        this.records = new Records(connection);
+        this.pending = new Pending(connection);
+    }
+
+    async get(uuid: string): Promise<StoredImage | undefined> {
+        return this.connection.read(() => this.records.find(uuid));
+    }
+
+    async query(query: ImageQuery): Promise<StoredImage[]> {
+        if (query.anyOf.length === 0) {
+            return [];
+        }
+        return this.connection.snapshot(() => {
+            const paths = query.anyOf.map((filter) => this.shortestPath(filter));
+            const { sql, params } = selectPositions(query, paths);
+            const ids = this.connection
+                .prepare(sql)
+                .all(params)
+                .map(([, , id]) => id);
+            return this.byIds(ids);
+        });
+    }
+
+    async commit(change: ImageChange): Promise<StoredImage[]> {
+        const { put = [], delete: remove = [], settle = [], drop = [] } = change;
+        return this.connection.write(() => {
+            this.pending.settle(settle);
+            for (const { uuid, etag } of remove) {
+                this.records.remove(uuid, etag);
+            }
+            const mtime = this.clock.now();
+            const written = put.map(({ raw, etag }) => this.records.put(raw, etag, mtime));
+            this.pending.condemnNew(drop, mtime);
+            if (put.length + remove.length > 0) {
+                this.changed();
+            }
+            return written;
+        });
+    }
+
+    async dependents(
+        uuid: string,
+        { channel, first }: { channel?: string; first: number },
+    ): Promise<{ count: number; uuids: string[] }> {
+        const where = SQL.dependents + (channel === undefined ? '' : SQL.inChannel);
+        const params = channel === undefined ? [uuid] : [uuid, channel];
+        return this.connection.snapshot(() => {
+            const count = this.connection.prepare(`SELECT count(*) ${where}`).get(params)?.[0];
+            const uuids = this.connection
+                .prepare(`SELECT i._key ${where} ORDER BY i._key LIMIT ?`)
+                .all([...params, first]);
+            return { count: Number(count), uuids: uuids.map(([key]) => String(key)) };
+        });
+    }
+
+    async expired(now: string, limit: number): Promise<StoredImage[]> {
+        return this.connection.read(() =>
+            this.connection.prepare(SQL.expired).all([now, limit]).map(toImage),
+        );
+    }
+
+    async countByState(): Promise<Record<string, number>> {
+        const rows = await this.connection.read(() => this.connection.prepare(SQL.countByState).all());
+        return Object.fromEntries(rows.map(([state, count]) => [String(state), Number(count)]));
+    }
+
+    /**
+     * The number of image commits so far. SQLite's data version tells when another process has written anything at
+     * all; only then, and after writes of our own, the counter itself is read.
+     */
+    generation(): number {
+        return this.connection.readNow(() => {
+            const dataVersion = Number(this.connection.prepare('PRAGMA data_version').get()?.[0]);
+            if (this.known?.dataVersion !== dataVersion) {
+                this.known = {
+                    dataVersion,
+                    generation: Number(readMeta(this.connection, 'generation')),
+                };
+            }
+            return this.known.generation;
+        });
+    }
+
+    /** Tells every process that images have changed; inside the transaction that changes them. */
+    changed(): void {
+        this.connection.prepare(SQL.nextGeneration).run();
+        // Our own writes leave the data version as it is.
+        this.known = undefined;
+    }
+
+    private shortestPath(filter: ImageFilter): AccessPath {
+        const paths = accessPaths(filter);
+        const fallback = fallbackPath(filter);
+        // With no choice there is nothing to measure.
+        if (paths.length === 0 || (paths.length === 1 && paths[0]?.via === fallback.via)) {
+            return fallback;
+        }
+        if (paths[0]?.via === 'key') {
+            return paths[0];
+        }
+        for (const most of PATH_SIZES) {
+            const sizes = paths
+                .filter((path) => path.via !== 'text' || most <= MOST_SORTED)
+                .map((path) => ({ path, size: this.pathSize(path, most) }))
+                .sort((a, b) => a.size - b.size);
+            const [shortest] = sizes;
+            if (shortest && shortest.size < most) {
+                return shortest.path;
+            }
+        }
+        return fallback;
+    }
+
+    private pathSize(path: AccessPath, most: number): number {
+        const { sql, params } = pathSize(path, most);
+        return Number(this.connection.prepare(sql).get(params)?.[0]);
+    }
+
+    private byIds(ids: readonly unknown[]): StoredImage[] {
+        const found = new Map(
+            this.connection
+                .prepare(SQL.byIds)
+                .all([JSON.stringify(ids)])
+                .map(([id = null, ...columns]) => [id, toImage(columns)]),
+        );
+        return ids.map((id) => found.get(id as number)).filter((image) => image !== undefined);
+    }
+}

@@ -1,0 +1,94 @@
+/** Leases, jobs, the replay memory, and the database as a whole. */
+import assert from 'node:assert/strict';
+import { ApiError } from '../../lib/errors';
+import { EtagConflict } from '../../lib/db/driver';
+import { testUuid } from '../support/images';
+import type { Subject } from './db';
+
+export function describeCoordination(subject: Subject): void {
+    describe('leases', () => {
+        it('are held by one until they expire or are released, and can be renewed', async () => {
+            const { leases } = subject.database;
+            const other = (await subject.another()).leases;
+            assert.equal(await leases.acquire('sweep', 'a', 100, 1000), true);
+            assert.equal(await other.acquire('sweep', 'b', 100, 1099), false);
+            assert.equal(await leases.acquire('sweep', 'a', 100, 1050), true);
+            assert.equal(await other.acquire('sweep', 'b', 100, 1149), false);
+            assert.equal(await other.acquire('sweep', 'b', 100, 1150), true);
+            await leases.release('sweep', 'a');
+            assert.equal(await leases.acquire('sweep', 'a', 100, 1160), false);
+            await other.release('sweep', 'b');
+            assert.equal(await leases.acquire('sweep', 'a', 100, 1160), true);
+            assert.equal(await other.acquire('purge', 'b', 100, 1160), true);
+        });
+    });
+
+    describe('jobs', () => {
+        const job = (n: number, fields = {}) => ({
+            uuid: testUuid(n),
+            imageUuid: testUuid(50),
+            task: 'import',
+            execution: 'queued',
+            createdAt: 1000 - n,
+            value: { n, deep: { list: [1, 'é'] } },
+            ...fields,
+        });
+
+        it('are written and read with their etag', async () => {
+            const { jobs } = subject.database;
+            const first = await jobs.put(job(1), null);
+            assert.deepEqual(await jobs.get(testUuid(1)), first);
+            const second = await jobs.put(job(1, { execution: 'running' }), first.etag);
+            assert.notEqual(second.etag, first.etag);
+            await assert.rejects(jobs.put(job(1), first.etag), EtagConflict);
+            await assert.rejects(jobs.put(job(1), null), EtagConflict);
+            await assert.rejects(jobs.put(job(2), 'AAAAAAAA'), EtagConflict);
+            assert.equal((await jobs.get(testUuid(1)))?.execution, 'running');
+            assert.equal(await jobs.get(testUuid(2)), undefined);
+        });
+
+        it('are listed oldest first by all of the conditions', async () => {
+            const { jobs } = subject.database;
+            await jobs.put(job(1), null);
+            await jobs.put(job(2, { execution: 'failed' }), null);
+            await jobs.put(job(3, { task: 'create', imageUuid: testUuid(51) }), null);
+            const list = async (where: object, options: object = {}) =>
+                (await jobs.list(where, { limit: 10, ...options })).map(({ value }) => value.n);
+            assert.deepEqual(await list({}), [3, 2, 1]);
+            assert.deepEqual(await list({ imageUuid: testUuid(50) }), [2, 1]);
+            assert.deepEqual(await list({ task: 'import', execution: 'queued' }), [1]);
+            assert.deepEqual(await list({}, { limit: 1, offset: 1 }), [2]);
+        });
+    });
+
+    describe('replay memory', () => {
+        it('takes a value once until it expires', async () => {
+            const { replay } = subject.database;
+            const other = (await subject.another()).replay;
+            assert.equal(await replay.remember('sig', 200, 100), true);
+            assert.equal(await other.remember('sig', 300, 199), false);
+            assert.equal(await other.remember('sig', 300, 200), true);
+            assert.equal(await replay.remember('other', 210, 200), true);
+            assert.equal(await replay.prune(210), 1);
+            assert.equal(await replay.remember('sig', 400, 299), false);
+        });
+    });
+
+    describe('the database', () => {
+        it('has one id for everyone who opens it', async () => {
+            assert.match(subject.database.id, /^[0-9a-f-]{36}$/);
+            assert.equal((await subject.another()).id, subject.database.id);
+        });
+
+        it('answers a check, and is unavailable once closed', async () => {
+            await subject.database.check();
+            const other = await subject.another();
+            const { images } = other;
+            await other.close();
+            const unavailable = (error: unknown) =>
+                error instanceof ApiError && error.code === 'ServiceUnavailableError';
+            await assert.rejects(other.check(), unavailable);
+            await assert.rejects(images.get(testUuid(1)), unavailable);
+        });
+    });
+}
