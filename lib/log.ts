@@ -14,6 +14,8 @@ const RETRY = 5;
 /** ms that `flush` waits for a full pipe: the process may be about to exit with nobody reading. */
 const FLUSH_PATIENCE = 2000;
 
+const NEWLINE = 0x0a;
+
 type WriteBytes = (fd: number, bytes: Buffer, offset: number) => number;
 
 /** Puts the thread to sleep; for moments at which the event loop may not run again. */
@@ -135,7 +137,7 @@ export class LogSink {
             this.#silence();
             return;
         }
-        this.#torn = this.#written > 0 || this.#torn;
+        this.#torn = this.#written > 0 && this.#batch?.[this.#written - 1] !== NEWLINE;
         this.#pending = '';
         this.#batch = undefined;
         this.#written = 0;
@@ -221,7 +223,7 @@ let isoTime = { at: NaN, text: '' };
 function toIso(time: Date): string {
     const at = time.getTime();
     if (at !== isoTime.at) {
-        isoTime = { at, text: time.toISOString() };
+        isoTime = { at, text: time.toJSON() };
     }
     return isoTime.text;
 }

@@ -13,6 +13,8 @@ export class PrepareError extends Error {}
 const PRODUCT = ['main.ts', 'lib', 'bin'];
 const DEVELOPMENT = ['test', 'bench', 'tools'];
 
+const BUILT = 'built';
+
 /** Throws if this Node.js is older than package.json asks for. */
 export function checkNode(root, version = process.versions.node) {
     const { engines } = readJson(join(root, 'package.json'));
@@ -41,8 +43,10 @@ export function prepare({ dev = false, root = repository } = {}) {
             // tsc believes this record of its former output and would not write the missing files again.
             rmSync(join(root, '.tsbuildinfo'), { force: true });
         }
-        runNpm(root, ['run', '--silent', 'build'], 'Building');
+        // tsc writes output even of what it rejects, so a build counts only once it has ended well.
         writeFileSync(buildStamp(root), '');
+        runNpm(root, ['run', '--silent', 'build'], 'Building');
+        writeFileSync(buildStamp(root), BUILT);
     }
 }
 
@@ -100,9 +104,15 @@ export function buildReason(root, dev = false) {
     }
     // tsc leaves files alone whose output does not change, so the last build counts as well as the file's own time.
     const stale =
+        unfinished(root) ||
         outputs.some(({ source, written }) => modified(source) > Math.max(written, built)) ||
         outputs.some(({ written }) => modified(join(root, 'tsconfig.json')) > Math.max(written, built));
     return stale ? 'stale' : undefined;
+}
+
+function unfinished(root) {
+    const stamp = buildStamp(root);
+    return existsSync(stamp) && readFileSync(stamp, 'utf8') !== BUILT;
 }
 
 function typescriptIn(path) {

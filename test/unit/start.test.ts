@@ -9,6 +9,7 @@ import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
 
 interface Prepare {
+    prepare(options: { root: string }): void;
     needsInstall(root: string): boolean;
     buildReason(root: string, dev?: boolean): string | undefined;
     checkNode(root: string, version?: string): void;
@@ -66,7 +67,7 @@ describe('npm start', () => {
             writeFileSync(join(root, `${name}.ts`), '');
             writeFileSync(join(root, `${name}.js`), main);
         }
-        writeFileSync(join(root, 'node_modules/.imgapi-build'), '');
+        writeFileSync(join(root, 'node_modules/.imgapi-build'), 'built');
         return root;
     }
 
@@ -106,6 +107,18 @@ describe('npm start', () => {
             assert.equal(prepare.buildReason(root), 'stale');
             rmSync(join(root, 'main.js'));
             assert.equal(prepare.buildReason(root), 'missing');
+        });
+
+        it('builds again after a build that failed, though it left output', () => {
+            const root = clone();
+            writeFileSync(
+                join(root, 'package.json'),
+                '{"engines": {"node": ">=20"}, "scripts": {"build": "exit 1"}}',
+            );
+            utimesSync(join(root, 'main.ts'), later, later);
+            assert.throws(() => prepare.prepare({ root }), { message: /^"npm run --silent build" failed; / });
+            utimesSync(join(root, 'main.ts'), 1, 1);
+            assert.equal(prepare.buildReason(root), 'stale');
         });
 
         it('looks at tests only for development', () => {
