@@ -22,7 +22,7 @@ const BATCH = 500;
 const SHOWN = 5;
 
 const SQL = {
-    all: 'SELECT name, mtime, sha1 FROM raw_files',
+    mtimes: 'SELECT name, mtime FROM raw_files',
     sha1: 'SELECT sha1 FROM raw_files WHERE name = ?',
     remember:
         'INSERT INTO raw_files (name, mtime, sha1, imported) VALUES (?, ?, ?, ?) ON CONFLICT (name) DO UPDATE ' +
@@ -95,24 +95,32 @@ export class RawFiles {
     /** Names of the files that are new or have another content than the one remembered. */
     async unseen(): Promise<string[]> {
         const { names } = await this.list();
-        const rows = await this.connection.read(() => this.connection.prepare(SQL.all).all());
-        const known = new Map(rows.map(([name, mtime, sha1]) => [name, { mtime, sha1 }]));
+        const rows = await this.connection.read(() => this.connection.prepare(SQL.mtimes).all());
+        const known = new Map(rows as [string, number][]);
         const unseen: string[] = [];
         for (const name of names) {
-            const former = known.get(name);
             // Synchronous: a tenth of the time for a large folder, and nothing else runs yet at a start.
             const stats = statSync(this.file(name), { throwIfNoEntry: false });
-            if (!stats || former?.mtime === stats.mtimeMs) {
+            if (!stats || known.get(name) === stats.mtimeMs) {
                 continue;
             }
-            const now = await this.read(name);
-            if (former?.sha1 === now.sha1) {
-                await this.connection.write(() => this.connection.prepare(SQL.touch).run([now.mtime, name]));
-            } else {
+            if (!(await this.isTouchedOnly(name))) {
                 unseen.push(name);
             }
         }
         return unseen;
+    }
+
+    /** Whether a known file has its content still; its new time is then remembered. */
+    private async isTouchedOnly(name: string): Promise<boolean> {
+        const { sha1, mtime } = await this.read(name);
+        return this.connection.write(() => {
+            const same = this.connection.prepare(SQL.sha1).get([name])?.[0] === sha1;
+            if (same) {
+                this.connection.prepare(SQL.touch).run([mtime, name]);
+            }
+            return same;
+        });
     }
 
     /** Imports these files; where a record was written later than its file, the record stays. */
@@ -143,7 +151,7 @@ export class RawFiles {
     }
 
     file(name: string): string {
-        return path.join(this.folder, name);
+        return `${this.folder}${path.sep}${name}`;
     }
 
     private importBatch(
