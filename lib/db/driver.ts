@@ -38,8 +38,10 @@ export interface ImageFilter {
     acl?: string;
     /** The image is in the channel. */
     channel?: string;
-    /** `key=value` strings of the search form; one that ends in `=` asks for any value of the key. All must match. */
+    /** `key=value` strings of the search form that must all be there. */
     tags?: string[];
+    /** Keys that must all have a tag, whatever its value. */
+    tagKeys?: string[];
     /** All must be among the image's billing tags. */
     billingTags?: string[];
 }

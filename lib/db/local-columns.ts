@@ -76,10 +76,10 @@ function strings(value: unknown): string[] {
     return items.map(text).filter((item) => item !== null);
 }
 
-/** The part of a tag up to and with its first `=`; undefined without one. */
-export function tagKey(tag: string): string | undefined {
+/** The part of a tag up to and with its first `=`; all of one that has none. */
+export function tagKey(tag: string): string {
     const end = tag.indexOf('=') + 1;
-    return end > 0 ? tag.slice(0, end) : undefined;
+    return end > 0 ? tag.slice(0, end) : tag;
 }
 
 /** The searchable elements of a record, each once. */
@@ -90,7 +90,7 @@ export function elements(raw: RawImage): ImageElement[] {
         ['billing_tags', strings(raw.billing_tags)],
         ['channels', strings(raw.channels)],
         ['tags', tags],
-        ['tag_keys', tags.map(tagKey).filter((key) => key !== undefined)],
+        ['tag_keys', tags.map(tagKey)],
     ];
     return lists.flatMap(([attribute, values]) =>
         [...new Set(values)].map((value) => ({ attribute, value })),

@@ -215,12 +215,12 @@ function remaining(filter: ImageFilter, path: AccessPath): SqlText[] {
             });
         }
     }
-    for (const tag of filter.tags ?? []) {
+    for (const key of filter.tagKeys ?? []) {
         // tag_keys end at the first `=`; a key that has one itself takes a look into the record.
-        if (tag.endsWith('=') && tagKey(tag) !== tag) {
+        if (key.includes('=')) {
             conditions.push({
                 sql: "EXISTS (SELECT 1 FROM json_each(i._value, '$.tags') AS t WHERE instr(t.value, ?) = 1)",
-                params: [tag],
+                params: [`${key}=`],
             });
         }
     }
@@ -239,13 +239,11 @@ function wantedElements(filter: ImageFilter): ImageElement[] {
     for (const value of filter.billingTags ?? []) {
         wanted.push({ attribute: 'billing_tags', value });
     }
-    for (const tag of filter.tags ?? []) {
-        const key = tagKey(tag);
-        wanted.push(
-            key !== undefined && tag.endsWith('=')
-                ? { attribute: 'tag_keys', value: key }
-                : { attribute: 'tags', value: tag },
-        );
+    for (const value of filter.tags ?? []) {
+        wanted.push({ attribute: 'tags', value });
+    }
+    for (const key of filter.tagKeys ?? []) {
+        wanted.push({ attribute: 'tag_keys', value: tagKey(`${key}=`) });
     }
     return wanted;
 }

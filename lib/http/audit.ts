@@ -38,15 +38,11 @@ function loggedBody(body: unknown): unknown {
  * It is put together here and not by Bunyan, because it is written for every request.
  */
 export class Audit {
-    readonly #frame: { name: string; hostname: string; pid: number };
-
     constructor(
         private readonly sink: LogSink,
         private readonly level: () => number,
-        hostname: string,
-    ) {
-        this.#frame = { name: 'imgapi', hostname, pid: process.pid };
-    }
+        private readonly hostname: string,
+    ) {}
 
     /** @param latency in ms */
     write(call: HttpCall, latency: number): void {
@@ -57,7 +53,9 @@ export class Audit {
         const reads = call.method === 'GET' || call.method === 'HEAD';
         const action = reads ? undefined : call.query.values.action;
         const record = {
-            ...this.#frame,
+            name: 'imgapi',
+            hostname: this.hostname,
+            pid: process.pid,
             level: INFO,
             audit: true,
             _audit: true,

@@ -23,6 +23,9 @@ const LINGER = 2000;
 /** Unread bodies up to this size are read and dropped, so that the connection can be used again. */
 const SMALL_BODY = 256 << 10;
 
+/** Bodies up to this size are written in one go with the head. */
+const ONE_WRITE = 16 << 10;
+
 type Format = 'json' | 'compact' | 'text';
 
 const FORMATS: Record<string, { format: Format; type: string }> = {
@@ -131,20 +134,18 @@ export class HttpCall implements Call {
     /** Settles the form of the answer by the Accept header. @throws ApiError NotAcceptable */
     negotiate(): void {
         const { accept } = this.headers;
-        if (accept === undefined || accept === '*/*' || accept === 'application/json') {
+        if (accept === undefined || accept === '' || accept === '*/*' || accept === 'application/json') {
             return;
         }
         const type = this.req.accepts(Object.keys(FORMATS));
-        if (type === false) {
-            if (this.#route?.answers === 'json') {
-                throw new ApiError(
-                    'NotAcceptable',
-                    `Accept is "${accept}"; this endpoint answers with application/json.`,
-                );
-            }
-            return;
+        if (type !== undefined) {
+            this.#format = FORMATS[type] ?? JSON_FORMAT;
+        } else if (this.#route === undefined || this.#route.answers === 'json') {
+            throw new ApiError(
+                'NotAcceptable',
+                `Accept is "${accept}"; this endpoint answers with application/json.`,
+            );
         }
-        this.#format = FORMATS[type] ?? JSON_FORMAT;
     }
 
     async readBody(): Promise<unknown> {
@@ -158,12 +159,12 @@ export class HttpCall implements Call {
 
     send(status: number, value: unknown, headers: Headers = {}): void {
         const text = this.#format.format === 'json' ? JSON.stringify(value, null, 2) : JSON.stringify(value);
-        this.#end(status, Buffer.from(text), { ...headers, 'Content-Type': this.#format.type });
+        this.#end(status, Buffer.from(text), { 'Content-Type': this.#format.type, ...headers });
     }
 
     sendJson(status: number, pretty: Buffer, headers: Headers = {}): void {
         if (this.#format.format === 'json') {
-            this.#end(status, pretty, { ...headers, 'Content-Type': 'application/json' });
+            this.#end(status, pretty, { 'Content-Type': 'application/json', ...headers });
         } else {
             this.send(status, JSON.parse(pretty.toString()), headers);
         }
@@ -231,25 +232,31 @@ export class HttpCall implements Call {
 
     #writeHead(status: number, headers: Headers): void {
         this.sentHeaders = headers;
+        // Spread last: V8 is many times slower at adding to a spread object than at spreading into a literal.
         this.res.writeHead(status, {
-            ...headers,
             Server: this.identity.serverName,
             'x-request-id': this.id,
             'x-response-time': Math.round(performance.now() - this.started),
             'x-server-name': this.identity.hostname,
+            ...headers,
         });
     }
 
     #end(status: number, body: Buffer | undefined, headers: Headers): void {
         const { req, res } = this;
-        const all = body === undefined ? headers : { ...headers, 'Content-Length': body.length };
+        const all = body === undefined ? headers : { 'Content-Length': body.length, ...headers };
         if (!hasUnreadBody(req) || (announcedLength(req) ?? Infinity) <= SMALL_BODY) {
             this.#writeHead(status, all);
-            res.end(body);
+            if (body && body.length <= ONE_WRITE) {
+                // As a string, Node joins it with the head; the bytes are the same.
+                res.end(body.toString('latin1'), 'latin1');
+            } else {
+                res.end(body);
+            }
             return;
         }
         // A client in the middle of an upload sees the answer only if its bytes are taken until it has seen it.
-        this.#writeHead(status, { ...all, Connection: 'close' });
+        this.#writeHead(status, { Connection: 'close', ...all });
         if (body) {
             res.write(body);
         } else {

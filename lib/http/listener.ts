@@ -45,6 +45,10 @@ function answerParserError(err: NodeJS.ErrnoException, socket: Socket, identity:
     );
 }
 
+/** Where a socket keeps the answer that is being made on it. */
+const ANSWER = Symbol('answer');
+type AnsweringSocket = Socket & { [ANSWER]?: http.ServerResponse };
+
 /** A listening socket whose requests go to the HTTP application. */
 export class Listener {
     readonly #server: http.Server;
@@ -60,11 +64,13 @@ export class Listener {
             // A missing Host header is no reason to refuse: old clients leave it out.
             requireHostHeader: false,
         });
-        const answering = new WeakMap<Socket, http.ServerResponse>();
         const pass = (event: string) => (req: http.IncomingMessage, res: http.ServerResponse) => {
-            answering.set(req.socket, res);
+            const socket: AnsweringSocket = req.socket;
+            socket[ANSWER] = res;
             res.once('close', () => {
-                answering.delete(req.socket);
+                if (socket[ANSWER] === res) {
+                    delete socket[ANSWER];
+                }
                 if (this.#stopping) {
                     setImmediate(() => this.#server.closeIdleConnections());
                 }
@@ -72,13 +78,9 @@ export class Listener {
             app.server.emit(event, req, res);
         };
         this.#server.on('request', pass('request')).on('checkContinue', pass('checkContinue'));
-        this.#server.on('clientError', (err: NodeJS.ErrnoException, socket: Socket) => {
+        this.#server.on('clientError', (err: NodeJS.ErrnoException, socket: AnsweringSocket) => {
             // In the middle of an answer nothing can be said any more.
-            if (
-                !socket.writable ||
-                answering.get(socket)?.headersSent === true ||
-                err.code === 'ECONNRESET'
-            ) {
+            if (!socket.writable || socket[ANSWER]?.headersSent === true || err.code === 'ECONNRESET') {
                 socket.destroy();
             } else {
                 answerParserError(err, socket, identity);

@@ -55,6 +55,16 @@ async function handle(call: HttpCall, rows: Selection, uuid: string): Promise<vo
     }
 }
 
+/** Answers a request that has no route, in the form the client accepts. */
+function answerMiss(miss: Miss, call: HttpCall): void {
+    try {
+        call.negotiate();
+        throw missError(miss, call);
+    } catch (err) {
+        call.fail(err);
+    }
+}
+
 function missError(miss: Miss, call: HttpCall): ApiError {
     switch (miss.kind) {
         case 'method':
@@ -74,6 +84,9 @@ function leanGetUrl(this: IncomingMessage): { pathname: string } {
     const mark = url.indexOf('?');
     return { pathname: mark === -1 ? url : url.slice(0, mark) };
 }
+
+/** Where a request keeps its call: a property, because a WeakMap of all requests burdens every garbage collection. */
+const CALL = Symbol('call');
 
 const MOST_HOSTS = 100;
 
@@ -101,21 +114,13 @@ function hostGuard(): (host: string | undefined) => boolean {
  * audit record; nothing a request does reaches restify's own error handling.
  */
 export function createHttpServer({ services, routes, identity, sink }: HttpServerParts): Server {
-    const calls = new WeakMap<IncomingMessage, HttpCall>();
-    const callOf = (req: Request, res: Response): HttpCall => {
-        let call = calls.get(req);
-        if (!call) {
-            call = new HttpCall(services, identity, req, res);
-            calls.set(req, call);
-        }
-        return call;
-    };
+    const callOf = (req: Request & { [CALL]?: HttpCall }, res: Response): HttpCall =>
+        (req[CALL] ??= new HttpCall(services, identity, req, res));
 
     const missed = (miss: Miss): RouteMatch => ({
         params: {},
         handler(req, res, next) {
-            const call = callOf(req, res);
-            call.fail(missError(miss, call));
+            answerMiss(miss, callOf(req, res));
             next();
         },
     });

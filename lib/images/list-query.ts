@@ -197,9 +197,12 @@ function readFilter(params: ListParams): ImageFilter {
     const owner = single(params, 'owner');
     const os = single(params, 'os');
     const type = single(params, 'type');
-    const tags = Object.keys(params)
+    const asked = Object.keys(params)
         .filter((param) => param.startsWith(TAG_PREFIX))
-        .map((param) => `${param.slice(TAG_PREFIX.length)}=${single(params, param) ?? ''}`);
+        .map((param) => ({ key: param.slice(TAG_PREFIX.length), value: single(params, param) ?? '' }));
+    const tags = asked.filter(({ value }) => value !== '').map(({ key, value }) => `${key}=${value}`);
+    // A tag without a value asks for the key, whatever its value.
+    const tagKeys = asked.filter(({ value }) => value === '').map(({ key }) => key);
     const billingTags = [params.billing_tag ?? []].flat().map((tag) => withoutNul(tag, 'billing_tag'));
     return {
         ...(name !== undefined && { name: textFilter(name) }),
@@ -208,6 +211,7 @@ function readFilter(params: ListParams): ImageFilter {
         ...(os !== undefined && { os }),
         ...(type !== undefined && { type: type.startsWith('!') ? { not: type.slice(1) } : { is: type } }),
         ...(tags.length > 0 && { tags }),
+        ...(tagKeys.length > 0 && { tagKeys }),
         ...(billingTags.length > 0 && { billingTags }),
     };
 }

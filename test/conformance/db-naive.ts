@@ -28,9 +28,8 @@ function matches(raw: RawImage, filter: ImageFilter): boolean {
         (filter.acl === undefined || list(raw.acl).includes(filter.acl)) &&
         (filter.channel === undefined || list(raw.channels).includes(filter.channel)) &&
         (filter.billingTags ?? []).every((tag) => list(raw.billing_tags).includes(tag)) &&
-        (filter.tags ?? []).every((tag) =>
-            tag.endsWith('=') ? tags.some((one) => one.startsWith(tag)) : tags.includes(tag),
-        )
+        (filter.tags ?? []).every((tag) => tags.includes(tag)) &&
+        (filter.tagKeys ?? []).every((key) => tags.some((one) => one.startsWith(`${key}=`)))
     );
 }
 

@@ -73,7 +73,10 @@ function randomFilter(random: () => number, images: readonly RawImage[]): ImageF
         ...maybe(0.15, () => ({ acl: pick(OWNERS) })),
         ...maybe(0.15, () => ({ channel: pick(['dev', 'release', 'none']) })),
         ...maybe(0.2, () => ({
-            tags: [pick([...TAGS, 'role=', 'a=', 'a=b=', 'zz='])].concat(random() < 0.3 ? ['env='] : []),
+            tags: [pick(TAGS)].concat(random() < 0.3 ? ['env='] : []),
+        })),
+        ...maybe(0.2, () => ({
+            tagKeys: [pick(['role', 'a', 'a=b', 'zz'])].concat(random() < 0.3 ? ['env'] : []),
         })),
         ...maybe(0.1, () => ({ billingTags: random() < 0.5 ? ['xl'] : ['xl', 'xxl'] })),
     };
@@ -136,7 +139,8 @@ export function describeQueries(subject: Subject): void {
             ['acl', { acl: OWNERS[1]! }, { acl: OWNERS[0]! }],
             ['channel', { channel: 'dev' }, { channel: 'de' }],
             ['tag', { tags: ['role=db'] }, { tags: ['role=d'] }],
-            ['key of a tag', { tags: ['role='] }, { tags: ['rol='] }],
+            ['tag without a value', { tags: ['x='] }, { tags: ['role='] }],
+            ['key of a tag', { tagKeys: ['role'] }, { tagKeys: ['rol'] }],
             ['two tags', { tags: ['role=db', 'x='] }, { tags: ['role=db', 'y='] }],
             ['billing tag', { billingTags: ['huge'] }, { billingTags: ['hug'] }],
             ['two billing tags', { billingTags: ['xl', 'huge'] }, { billingTags: ['xl', 'small'] }],

@@ -115,7 +115,7 @@ describe('parseListQuery (endpoints.md §3 ListImages)', () => {
             [{ type: 'zvol' }, { type: { is: 'zvol' } }],
             [{ type: '!docker' }, { type: { not: 'docker' } }],
             [{ 'tag.role': 'db' }, { tags: ['role=db'] }],
-            [{ 'tag.role': '' }, { tags: ['role='] }],
+            [{ 'tag.role': '' }, { tagKeys: ['role'] }],
             [{ 'tag.a': '1', 'tag.b.c': '2=3' }, { tags: ['a=1', 'b.c=2=3'] }],
             [{ billing_tag: 'x' }, { billingTags: ['x'] }],
             [{ billing_tag: ['x', 'y'] }, { billingTags: ['x', 'y'] }],
