@@ -21,6 +21,8 @@ export interface StageOptions {
     size?: number;
     contentMD5?: string;
     contentType?: string;
+    /** For a name without an id: a uuid to name the unfinished object by, `<name>.<id>`. By default a random one. */
+    id?: string;
     /** Aborts the write; `stage` then rejects with the signal's reason. */
     signal?: AbortSignal;
 }
