@@ -1,0 +1,185 @@
+/** JSON Schemas (2020-12) of what requests and answers hold. */
+import { COMPRESSIONS, IMAGE_STATES, STORAGE_TYPES } from '../../lib/manifest';
+
+/** A JSON Schema, or any other part of the document. */
+export interface Json {
+    [key: string]: JsonValue;
+}
+export type JsonValue = string | number | boolean | readonly JsonValue[] | Json;
+
+export const ref = (name: string): Json => ({ $ref: `#/components/schemas/${name}` });
+
+const text = (description: string): Json => ({ type: 'string', description });
+const flag = (description: string): Json => ({ type: 'boolean', description });
+const uuid = (description: string): Json => ({ type: 'string', format: 'uuid', description });
+const sha1: Json = { type: 'string', pattern: '^[0-9a-f]{40}$', description: 'SHA-1 in lower-case hex.' };
+
+/** What clients set, beside name, version, type and os. */
+const OPTIONAL_FIELDS: Json = {
+    public: flag('Whether everybody may use the image.'),
+    disabled: flag('Whether the image is hidden from lists of active images.'),
+    acl: { type: 'array', items: uuid('An account.'), description: 'Accounts that may use a private image.' },
+    description: text('A short description.'),
+    homepage: text('A URL with more about the image.'),
+    eula: text('A URL of the licence agreement.'),
+    urn: text('The name of old images.'),
+    requirements: { type: 'object', description: 'What an instance needs: networks, RAM, brand, platform …' },
+    users: {
+        type: 'array',
+        items: { type: 'object', required: ['name'], properties: { name: text('The name of the user.') } },
+        description: 'Users for whom passwords are made.',
+    },
+    generate_passwords: flag('Whether passwords are made for `users`.'),
+    inherited_directories: {
+        type: 'array',
+        items: text('A path.'),
+        description: 'Folders that instances take from the global zone.',
+    },
+    origin: uuid('The image that this one is an increment of.'),
+    nic_driver: text('The network driver, for `zvol`.'),
+    disk_driver: text('The disk driver, for `zvol`.'),
+    cpu_type: text('The CPU model, for `zvol`.'),
+    image_size: { type: 'integer', description: 'The size of the disk in MiB, for `zvol`.' },
+    tags: { type: 'object', description: 'Tags, by which images can be listed.' },
+    billing_tags: { type: 'array', items: text('A tag.'), description: 'Not served in mode public.' },
+    traits: { type: 'object', description: 'What a server must have. Not served in mode public.' },
+};
+
+const PRODUCT_FIELDS: Json = {
+    v: { type: 'integer', const: 2, description: 'The version of the format.' },
+    owner: uuid('The account that owns the image.'),
+    name: text('The name.'),
+    version: text('The version.'),
+    type: text('zone-dataset, lx-dataset, lxd, zvol, docker or other.'),
+    os: text('smartos, linux, windows, bsd, illumos or other.'),
+};
+
+export const schemas: Json = {
+    Manifest: {
+        type: 'object',
+        required: ['v', 'uuid', 'owner', 'name', 'version', 'state', 'disabled', 'public', 'files'],
+        properties: {
+            uuid: uuid('The image.'),
+            ...PRODUCT_FIELDS,
+            state: { type: 'string', enum: IMAGE_STATES },
+            published_at: { type: 'string', format: 'date-time', description: 'When it was activated.' },
+            files: { type: 'array', items: ref('File') },
+            ...OPTIONAL_FIELDS,
+            icon: { const: true, description: 'There is an icon.' },
+            error: { type: 'object', description: 'Why an image in state failed could not be made.' },
+            channels: { type: 'array', items: text('A channel.'), description: 'From API version 2 on.' },
+        },
+    },
+    NewManifest: {
+        type: 'object',
+        required: ['name', 'version', 'type', 'os'],
+        properties: { ...PRODUCT_FIELDS, ...OPTIONAL_FIELDS },
+    },
+    ManifestChange: {
+        type: 'object',
+        description: 'The fields to change, for action update; the other actions take no body.',
+        properties: { uuid: uuid('Another uuid for the image.'), ...PRODUCT_FIELDS, ...OPTIONAL_FIELDS },
+    },
+    File: {
+        type: 'object',
+        required: ['sha1', 'size', 'compression'],
+        properties: {
+            sha1,
+            size: { type: 'integer', minimum: 0, description: 'In bytes.' },
+            compression: { type: 'string', enum: COMPRESSIONS },
+            dataset_guid: text('The ZFS GUID of the dataset.'),
+            stor: { type: 'string', enum: STORAGE_TYPES, description: 'With inclAdminFields.' },
+        },
+    },
+    Ping: {
+        type: 'object',
+        required: ['ping', 'version', 'imgapi'],
+        properties: {
+            ping: { const: 'pong' },
+            version: text('The version of the server.'),
+            imgapi: { const: true },
+            pid: { type: 'integer', description: 'For known users, and in mode dc.' },
+            user: text('Who the signature says you are.'),
+        },
+    },
+    State: {
+        type: 'object',
+        required: ['cache', 'log', 'storageTypes'],
+        properties: {
+            cache: { type: 'object' },
+            log: { type: 'object', properties: { level: { type: 'integer' } } },
+            storageTypes: { type: 'array', items: { type: 'string', enum: STORAGE_TYPES } },
+        },
+    },
+    Accounts: { type: 'array', items: uuid('An account.') },
+    Nothing: { type: 'object', maxProperties: 0 },
+    Error: {
+        type: 'object',
+        required: ['code', 'message'],
+        properties: {
+            code: text('One of the codes in errors.md.'),
+            message: text('A sentence for people.'),
+            errors: {
+                type: 'array',
+                items: {
+                    type: 'object',
+                    required: ['field', 'code'],
+                    properties: {
+                        field: text('The field or parameter.'),
+                        code: text('Invalid, MissingParameter …'),
+                        message: text('More about it.'),
+                    },
+                },
+            },
+        },
+    },
+};
+
+/** What a route answers with or takes, where it is not what its neighbours have. */
+const ANSWERS: Readonly<Record<string, Json>> = {
+    Ping: ref('Ping'),
+    AdminGetState: ref('State'),
+    AdminReloadAuthKeys: ref('Nothing'),
+    ListImages: { type: 'array', items: ref('Manifest') },
+};
+const BODIES: Readonly<Record<string, Json>> = {
+    CreateImage: ref('NewManifest'),
+    ImageAction: ref('ManifestChange'),
+    ImageAclAction: ref('Accounts'),
+};
+
+/** What a JSON answer of the operation holds: a manifest, if nothing else is known. */
+export function answerSchema(name: string): Json {
+    return ANSWERS[name] ?? ref('Manifest');
+}
+
+export function bodySchema(name: string): Json {
+    return BODIES[name] ?? { type: 'object' };
+}
+
+/** Types of parameters; the others are texts. */
+const PARAMETERS: Readonly<Record<string, Json>> = {
+    account: { type: 'string', format: 'uuid' },
+    owner: { type: 'string', format: 'uuid' },
+    limit: { type: 'integer', minimum: 0 },
+    index: { type: 'integer', minimum: 0 },
+    public: { type: 'boolean' },
+    inclAdminFields: { type: 'boolean' },
+    force_all_channels: { type: 'boolean' },
+    billing_tag: { type: 'array', items: { type: 'string' } },
+    compression: { type: 'string', enum: COMPRESSIONS },
+    storage: { type: 'string', enum: STORAGE_TYPES },
+    sort: { type: 'string', enum: ['published_at', 'published_at.asc', 'published_at.desc'] },
+    state: { type: 'string', enum: [...IMAGE_STATES, 'all'] },
+    sha1: { type: 'string', pattern: '^[0-9a-f]{40}$' },
+    // Any number of parameters whose names begin so.
+    'tag.KEY': {
+        type: 'object',
+        propertyNames: { pattern: '^tag\\.' },
+        additionalProperties: { type: 'string' },
+    },
+};
+
+export function parameterSchema(name: string): Json {
+    return PARAMETERS[name] ?? { type: 'string' };
+}
