@@ -34,9 +34,11 @@ export function hasUnreadBody(req: IncomingMessage): boolean {
 export async function* readStream(req: IncomingMessage, timeout: number): AsyncGenerator<Buffer> {
     let wake: (() => void) | undefined;
     const awake = () => wake?.();
-    const timer = setTimeout(awake, timeout);
-    const seen = { end: false, failure: req.destroyed && !req.complete };
-    let lastByte = Date.now();
+    const seen = { end: false, failure: req.destroyed && !req.complete, silence: false };
+    const timer = setTimeout(() => {
+        seen.silence = true;
+        awake();
+    }, timeout);
     const onEnd = () => {
         seen.end = true;
         awake();
@@ -51,7 +53,8 @@ export async function* readStream(req: IncomingMessage, timeout: number): AsyncG
             const chunk = seen.failure ? null : (req.read() as Buffer | null);
             if (chunk !== null) {
                 yield chunk;
-                lastByte = Date.now();
+                // However long the chunk took to be used, the client has its time from now.
+                seen.silence = false;
                 timer.refresh();
                 continue;
             }
@@ -61,7 +64,7 @@ export async function* readStream(req: IncomingMessage, timeout: number): AsyncG
             if (seen.end || req.readableEnded) {
                 return;
             }
-            if (Date.now() - lastByte >= timeout) {
+            if (seen.silence) {
                 throw new ApiError(
                     'RequestTimeout',
                     `The request body stopped arriving: no byte came for ${timeout / 1000} s.`,

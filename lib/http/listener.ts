@@ -8,6 +8,9 @@ import type { Identity } from './call';
 /** How often Node looks for request heads that take too long, in ms. */
 const HEAD_CHECK_INTERVAL = 2000;
 
+/** How often a stopping server closes the connections whose answers are done, in ms. */
+const IDLE_CHECK_INTERVAL = 50;
+
 /** Errors of Node's HTTP parser that have an answer of their own; all others are 400. */
 const PARSER_ERRORS: Record<string, { code: ErrorCode; message: string }> = {
     HPE_HEADER_OVERFLOW: {
@@ -45,14 +48,13 @@ function answerParserError(err: NodeJS.ErrnoException, socket: Socket, identity:
     );
 }
 
-/** Where a socket keeps the answer that is being made on it. */
+/** Where a socket keeps the newest answer made on it. */
 const ANSWER = Symbol('answer');
 type AnsweringSocket = Socket & { [ANSWER]?: http.ServerResponse };
 
 /** A listening socket whose requests go to the HTTP application. */
 export class Listener {
     readonly #server: http.Server;
-    #stopping = false;
 
     constructor(app: Server, identity: Identity, limits: LimitsConfig) {
         this.#server = http.createServer({
@@ -65,22 +67,18 @@ export class Listener {
             requireHostHeader: false,
         });
         const pass = (event: string) => (req: http.IncomingMessage, res: http.ServerResponse) => {
-            const socket: AnsweringSocket = req.socket;
-            socket[ANSWER] = res;
-            res.once('close', () => {
-                if (socket[ANSWER] === res) {
-                    delete socket[ANSWER];
-                }
-                if (this.#stopping) {
-                    setImmediate(() => this.#server.closeIdleConnections());
-                }
-            });
+            (req.socket as AnsweringSocket)[ANSWER] = res;
             app.server.emit(event, req, res);
         };
-        this.#server.on('request', pass('request')).on('checkContinue', pass('checkContinue'));
+        this.#server
+            .on('request', pass('request'))
+            .on('checkContinue', pass('checkContinue'))
+            // Node's own answer to an expectation it does not know would have no body.
+            .on('checkExpectation', pass('request'));
         this.#server.on('clientError', (err: NodeJS.ErrnoException, socket: AnsweringSocket) => {
-            // In the middle of an answer nothing can be said any more.
-            if (!socket.writable || socket[ANSWER]?.headersSent === true || err.code === 'ECONNRESET') {
+            const answer = socket[ANSWER];
+            const amidAnswer = answer?.headersSent === true && !answer.writableFinished;
+            if (!socket.writable || amidAnswer || err.code === 'ECONNRESET') {
                 socket.destroy();
             } else {
                 answerParserError(err, socket, identity);
@@ -97,11 +95,13 @@ export class Listener {
 
     /** Takes no more connections, lets requests finish for at most `grace` ms, then cuts what is left. */
     async stop(grace: number): Promise<void> {
-        this.#stopping = true;
         const timer = setTimeout(() => this.#server.closeAllConnections(), grace);
+        // Connections that become idle later are not closed by `close`.
+        const idle = setInterval(() => this.#server.closeIdleConnections(), IDLE_CHECK_INTERVAL);
         await new Promise<void>((resolve) => {
             this.#server.close(() => resolve());
         });
         clearTimeout(timer);
+        clearInterval(idle);
     }
 }

@@ -1,77 +1,101 @@
 import type { RestifyRoute, RouteMatch, RouteRegistry } from 'restify';
+import type { Route } from '../api/route';
 
-interface Endpoint {
-    readonly pattern: RegExp;
-    readonly names: readonly string[];
-    readonly routes: Map<string, RestifyRoute>;
-}
+/** Rows of the route table that share a method and a path: which one takes a request is decided by its `action`. */
+export type Rows = readonly [Route, ...Route[]];
 
 /** What the registry found for a request that has no route. */
 export type Miss = { kind: 'path' } | { kind: 'method'; allowed: string[] } | { kind: 'malformed' };
 
+/** What to do with requests, found or not. */
+export interface Dispatch {
+    found(rows: Rows, uuid: string): RouteMatch['handler'];
+    missed(miss: Miss): RouteMatch['handler'];
+}
+
+interface Endpoint {
+    /** The path up to the uuid, and what follows it. */
+    readonly prefix: string;
+    readonly suffix: string;
+    readonly methods: Map<string, { rows: Rows; route: RestifyRoute }>;
+}
+
+const UUID_PARAMETER = ':uuid';
+
 /**
- * Finds routes for restify by the rules of endpoints.md §1.5: slashes collapse, a trailing slash does not match, the
- * methods of a path keep the order of the route table.
+ * Finds the routes of the table for restify, by the rules of endpoints.md §1.5: slashes collapse, a trailing slash
+ * does not match, the methods of a path keep the order of the table, HEAD goes where GET goes.
  *
- * Requests without a route are given to `missed`, so that their answers are made like all others.
+ * Requests without a route are dispatched too, so that their answers are made like all others.
  */
 export class Registry implements RouteRegistry {
-    readonly #endpoints = new Map<string, Endpoint>();
+    readonly #exact = new Map<string, Endpoint>();
+    readonly #withUuid: Endpoint[] = [];
     readonly #routes: Record<string, RestifyRoute> = {};
-    readonly #missed: (miss: Miss) => RouteMatch;
 
-    constructor(missed: (miss: Miss) => RouteMatch) {
-        this.#missed = missed;
+    constructor(
+        table: readonly Route[],
+        private readonly dispatch: Dispatch,
+    ) {
+        for (const row of table) {
+            this.#add(row);
+        }
     }
 
-    add(route: RestifyRoute): RestifyRoute {
-        let endpoint = this.#endpoints.get(route.path);
-        if (!endpoint) {
-            const names: string[] = [];
-            const source = route.path.replace(/:([a-z]+)/g, (_match, name: string) => {
-                names.push(name);
-                return '([^/]+)';
-            });
-            endpoint = { pattern: new RegExp(`^${source}$`), names, routes: new Map() };
-            this.#endpoints.set(route.path, endpoint);
-        }
-        endpoint.routes.set(route.method, route);
+    #add(row: Route): void {
+        const { method, path, name } = row;
+        const endpoint = this.#endpoint(path);
+        const known = endpoint.methods.get(method);
+        const route = known?.route ?? { name, method, path };
+        endpoint.methods.set(method, { rows: known ? [...known.rows, row] : [row], route });
         this.#routes[route.name] = route;
-        return route;
     }
 
-    remove(name: string): RestifyRoute | undefined {
-        const route = this.#routes[name];
-        if (route) {
-            this.#endpoints.get(route.path)?.routes.delete(route.method);
+    #endpoint(path: string): Endpoint {
+        const [prefix = '', suffix] = path.split(UUID_PARAMETER);
+        const known =
+            suffix === undefined
+                ? this.#exact.get(path)
+                : this.#withUuid.find((one) => one.prefix === prefix && one.suffix === suffix);
+        if (known) {
+            return known;
         }
-        return route;
+        const endpoint = { prefix, suffix: suffix ?? '', methods: new Map() as Endpoint['methods'] };
+        if (suffix === undefined) {
+            this.#exact.set(path, endpoint);
+        } else {
+            this.#withUuid.push(endpoint);
+        }
+        return endpoint;
     }
 
-    lookup(method: string, rawPathname: string): RouteMatch {
-        const pathname = rawPathname.includes('//') ? rawPathname.replace(/\/{2,}/g, '/') : rawPathname;
-        const exact = this.#endpoints.get(pathname);
-        if (exact?.names.length === 0) {
-            return this.#matchMethod(exact, method, {});
+    lookup(method: string, rawPath: string): RouteMatch {
+        const path = rawPath.includes('//') ? rawPath.replace(/\/{2,}/g, '/') : rawPath;
+        const exact = this.#exact.get(path);
+        if (exact) {
+            return this.#match(exact, method, '');
         }
-        for (const endpoint of this.#endpoints.values()) {
-            const match = endpoint.names.length > 0 ? endpoint.pattern.exec(pathname) : null;
-            if (match) {
-                const params = decodeParams(endpoint.names, match);
-                return params
-                    ? this.#matchMethod(endpoint, method, params)
-                    : this.#missed({ kind: 'malformed' });
+        for (const endpoint of this.#withUuid) {
+            const part = uuidPart(path, endpoint);
+            if (part !== undefined) {
+                const uuid = decode(part);
+                return uuid === undefined
+                    ? this.#miss({ kind: 'malformed' })
+                    : this.#match(endpoint, method, uuid);
             }
         }
-        return this.#missed({ kind: 'path' });
+        return this.#miss({ kind: 'path' });
     }
 
-    #matchMethod(endpoint: Endpoint, method: string, params: Record<string, string>): RouteMatch {
-        const route = endpoint.routes.get(method === 'HEAD' ? 'GET' : method);
-        if (!route) {
-            return this.#missed({ kind: 'method', allowed: [...endpoint.routes.keys()] });
-        }
-        return { route, params, handler: (req, res, next) => route.chain.run(req, res, next) };
+    #match({ methods }: Endpoint, method: string, uuid: string): RouteMatch {
+        const found = methods.get(method === 'HEAD' ? 'GET' : method);
+        return found
+            ? { route: found.route, params: { uuid }, handler: this.dispatch.found(found.rows, uuid) }
+            : this.#miss({ kind: 'method', allowed: [...methods.keys()] });
+    }
+
+    #miss(miss: Miss): RouteMatch {
+        return { params: {}, handler: this.dispatch.missed(miss) };
     }
 
     get(): Record<string, RestifyRoute> {
@@ -85,12 +109,22 @@ export class Registry implements RouteRegistry {
     }
 }
 
-/** The decoded parts of a path; undefined if one is not properly %-escaped. */
-function decodeParams(names: readonly string[], match: RegExpExecArray): Record<string, string> | undefined {
+/** What stands in the place of the uuid; undefined if the path is not of this endpoint. */
+function uuidPart(path: string, { prefix, suffix }: Endpoint): string | undefined {
+    if (!path.startsWith(prefix) || !path.endsWith(suffix)) {
+        return undefined;
+    }
+    const part = path.slice(prefix.length, path.length - suffix.length);
+    return part === '' || part.includes('/') ? undefined : part;
+}
+
+/** The part of a path without %-escapes; undefined if they are malformed. */
+function decode(part: string): string | undefined {
+    if (!part.includes('%')) {
+        return part;
+    }
     try {
-        return Object.fromEntries(
-            names.map((name, index) => [name, decodeURIComponent(match[index + 1] ?? '')]),
-        );
+        return decodeURIComponent(part);
     } catch (err) {
         if (err instanceof URIError) {
             return undefined;

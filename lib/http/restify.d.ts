@@ -8,7 +8,6 @@ declare module 'restify' {
         readonly name: string;
         readonly method: string;
         readonly path: string;
-        readonly chain: { run(req: Request, res: Response, next: Next): void };
     }
 
     export type Next = (err?: unknown) => void;
@@ -19,16 +18,14 @@ declare module 'restify' {
         log: Logger;
         params: Record<string, string>;
         getUrl(): { pathname: string };
-        /** The best of these content types for the client's Accept header; false if none is acceptable. */
-        accepts(types: string[]): string | false;
+        /** The best of these content types for the client's Accept header; undefined if none is acceptable. */
+        accepts(types: string[]): string | undefined;
     }
 
     export type Response = ServerResponse;
 
     /** What finds the route of a request; restify's own is a radix tree. */
     export interface RouteRegistry {
-        add(route: RestifyRoute): RestifyRoute;
-        remove(name: string): RestifyRoute | undefined;
         lookup(method: string, pathname: string): RouteMatch | undefined;
         get(): Record<string, RestifyRoute>;
         toString(): string;
@@ -49,20 +46,10 @@ declare module 'restify' {
         registry?: RouteRegistry;
     }
 
-    type Register = (
-        this: Server,
-        options: { path: string; name: string },
-        handler: (req: Request, res: Response) => Promise<void>,
-    ) => unknown;
-
     export interface Server extends EventEmitter {
         readonly server: HttpServer;
         /** Handlers before everything else; false ends restify's part in the request. */
         first(handler: (req: Request, res: Response) => boolean | undefined): this;
-        readonly get: Register;
-        readonly post: Register;
-        readonly put: Register;
-        readonly del: Register;
         inflightRequests(): number;
     }
 

@@ -1,12 +1,12 @@
 import { IncomingMessage } from 'node:http';
-import restify, { type Request, type Response, type RouteMatch, type Server } from 'restify';
+import restify, { type Request, type Response, type Server } from 'restify';
 import type { Services } from '../api/call';
 import type { Route } from '../api/route';
 import { ApiError } from '../errors';
 import type { LogSink } from '../log';
 import { Audit } from './audit';
 import { HttpCall, type Identity } from './call';
-import { Registry, type Miss } from './registry';
+import { Registry, type Miss, type Rows } from './registry';
 import { acceptsVersion2 } from './version';
 
 export interface HttpServerParts {
@@ -17,10 +17,7 @@ export interface HttpServerParts {
     sink: LogSink;
 }
 
-/** Rows of the table that share a method and a path: which one takes a request is decided by its `action`. */
-type Selection = readonly [Route, ...Route[]];
-
-function select(rows: Selection, call: HttpCall): Route {
+function select(rows: Rows, call: HttpCall): Route {
     const [first] = rows;
     if (rows.length === 1 && !first.actions) {
         return first;
@@ -43,7 +40,7 @@ async function run(call: HttpCall, route: Route): Promise<void> {
     await route.handler(call);
 }
 
-async function handle(call: HttpCall, rows: Selection, uuid: string): Promise<void> {
+async function handle(call: HttpCall, rows: Rows, uuid: string): Promise<void> {
     try {
         const route = select(rows, call);
         call.setRoute(route, uuid);
@@ -80,9 +77,15 @@ function missError(miss: Miss, call: HttpCall): ApiError {
 
 /** restify finds the path by a URL object made for every request, Host header included; the path is all it needs. */
 function leanGetUrl(this: IncomingMessage): { pathname: string } {
-    const url = (this.url ?? '').replace(/^[a-z][a-z0-9+.-]*:\/\/[^/?]*/i, '');
+    const target = this.url ?? '';
+    const url = target.startsWith('/') ? target : target.replace(/^[a-z][a-z0-9+.-]*:\/\/[^/?]*/i, '');
     const mark = url.indexOf('?');
     return { pathname: mark === -1 ? url : url.slice(0, mark) };
+}
+
+/** A connection that breaks while it is answered must not end the process; the audit record tells of it. */
+function brokenAnswer(this: Response): void {
+    this.destroy();
 }
 
 /** Where a request keeps its call: a property, because a WeakMap of all requests burdens every garbage collection. */
@@ -117,27 +120,23 @@ export function createHttpServer({ services, routes, identity, sink }: HttpServe
     const callOf = (req: Request & { [CALL]?: HttpCall }, res: Response): HttpCall =>
         (req[CALL] ??= new HttpCall(services, identity, req, res));
 
-    const missed = (miss: Miss): RouteMatch => ({
-        params: {},
-        handler(req, res, next) {
+    const registry = new Registry(routes, {
+        found: (rows, uuid) => (req, res, next) => {
+            void handle(callOf(req, res), rows, uuid).then(() => next());
+        },
+        missed: (miss) => (req, res, next) => {
             answerMiss(miss, callOf(req, res));
             next();
         },
     });
-    const server = restify.createServer({
-        name: '',
-        log: services.log,
-        dtrace: false,
-        registry: new Registry(missed),
-    });
+    const server = restify.createServer({ name: '', log: services.log, dtrace: false, registry });
     Object.assign(IncomingMessage.prototype, { getUrl: leanGetUrl });
 
     const isGoodHost = hostGuard();
     const audit = new Audit(sink, () => services.log.level(), identity.hostname);
     server.first((req, res) => {
         const call = callOf(req, res);
-        req.on('error', (err) => call.log.debug({ err }, 'the connection of a request broke'));
-        res.on('error', (err) => call.log.debug({ err }, 'the connection of an answer broke'));
+        res.on('error', brokenAnswer);
         if (isGoodHost(req.headers.host)) {
             return undefined;
         }
@@ -154,23 +153,5 @@ export function createHttpServer({ services, routes, identity, sink }: HttpServe
         const call = callOf(req, res);
         audit.write(call, Math.round(performance.now() - call.started));
     });
-
-    for (const rows of groupByPath(routes)) {
-        const [{ method, path, name }] = rows;
-        const register = { GET: server.get, POST: server.post, PUT: server.put, DELETE: server.del }[method];
-        register.call(server, { path, name }, async (req: Request, res: Response) => {
-            await handle(callOf(req, res), rows, req.params.uuid ?? '');
-        });
-    }
     return server;
-}
-
-function groupByPath(routes: readonly Route[]): Selection[] {
-    const groups = new Map<string, Selection>();
-    for (const route of routes) {
-        const key = `${route.method} ${route.path}`;
-        const group = groups.get(key);
-        groups.set(key, group ? [...group, route] : [route]);
-    }
-    return [...groups.values()];
 }
