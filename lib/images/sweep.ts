@@ -108,7 +108,7 @@ export class Sweep {
             await pending.remove(cleared);
             removed += cleared.length;
             kept = rows.length - cleared.length;
-            if (cleared.length === 0 || rows.length < limit || signal?.aborted === true) {
+            if (rows.length < limit || signal?.aborted === true) {
                 break;
             }
         }
