@@ -64,6 +64,7 @@ export async function startApp(config: Config, log: ServerLog): Promise<App> {
             clock,
             log,
             holder,
+            silence: config.limits.uploadSilence,
         });
         sweep.start();
         closers.push(() => sweep.stop());

@@ -1,18 +1,55 @@
 /**
- * Named places at which a test can make the process die, to prove that a crash there loses nothing.
+ * The boundaries between the steps that make a change durable, as `<operation>:<step>`: the places at which a test
+ * makes the process die, to prove that a crash there loses nothing.
  *
- * Nothing in the product arms one: `test/support/arm-fault.ts`, preloaded with `node -r`, does.
+ * `test/crash` iterates over all of them and fails if an operation never reaches one.
  */
-let armed: string | undefined;
+export const faultPoints = [
+    /** A storage receives an object: its file is made, has all bytes, is on disk. */
+    'stage:created',
+    'stage:written',
+    'stage:synced',
+    /** … gets its final name, and the name is on disk. */
+    'stage:renamed',
+    'stage:committed',
+    /** A storage copies an object: the bytes are on disk under a name of their own, then under the final one. */
+    'copy:written',
+    'copy:renamed',
+    'copy:committed',
+    /** A storage deletes an object: its file is gone, its folder may still be there. */
+    'remove:unlinked',
 
-/** Makes the process end with SIGKILL when it next reaches the place. */
-export function armFault(place: string): void {
-    armed = place;
+    /** An upload: the object's row is written, its bytes are staged, the object is made. */
+    'upload:pending',
+    'upload:staged',
+    'upload:committed',
+    /** A manifest is archived: the row of its unfinished file is written. */
+    'archive:pending',
+    /** A record is saved: archived, then written. */
+    'save:archived',
+    'save:committed',
+    /** An image gets another uuid: the row of a copy is written, the copy is made; archived, then written. */
+    'move:pending',
+    'move:copied',
+    'move:archived',
+    'move:committed',
+    /** An image is deleted: its record is gone. */
+    'delete:committed',
+    /** An object that no record refers to is deleted: its bytes are gone, then its row. */
+    'dispose:deleted',
+    'dispose:forgotten',
+] as const;
+
+export type FaultPoint = (typeof faultPoints)[number];
+
+let fault: ((point: FaultPoint) => void) | undefined;
+
+/** Has `act` called at every point. Nothing in the product does this: `test/support/arm-fault.ts`, preloaded, does. */
+export function armFault(act: (point: FaultPoint) => void): void {
+    fault = act;
 }
 
-/** A step boundary of an operation, e.g. `upload:staged`. */
-export function faultPoint(place: string): void {
-    if (armed === place) {
-        process.kill(process.pid, 'SIGKILL');
-    }
+/** Marks that a step is done and the next has not begun. */
+export function faultPoint(point: FaultPoint): void {
+    fault?.(point);
 }

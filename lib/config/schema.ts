@@ -5,7 +5,7 @@
  * documented keys; those given here are filled in after the merge, so that one key of a block keeps its neighbours.
  */
 import { STORAGE_TYPES } from '../manifest';
-import type { QuantityKind } from './quantity';
+import { formatQuantity, type QuantityKind } from './quantity';
 
 export interface KeySchema {
     type?: string | readonly string[];
@@ -62,11 +62,13 @@ const oneOf = (values: readonly string[], description?: string): KeySchema => ({
 
 const reserved = (schema: KeySchema): KeySchema => ({ ...schema, reserved: true });
 
-const time = (milliseconds: number, description: string): KeySchema => ({
-    expected: 'a time from 10ms to 24h: a number of ms, or a text with a unit such as "500ms", "10s" or "3m"',
+const time = (milliseconds: number, description: string, least = 10): KeySchema => ({
+    expected:
+        `a time from ${formatQuantity('time', least)} to 24h: ` +
+        'a number of ms, or a text with a unit such as "500ms", "10s" or "3m"',
     description,
     default: milliseconds,
-    quantity: { kind: 'time', minimum: 10, maximum: 86_400_000 },
+    quantity: { kind: 'time', minimum: least, maximum: 86_400_000 },
 });
 
 const size = (bytes: number, largest: string, maximum: number, description: string): KeySchema => ({
@@ -334,6 +336,12 @@ const properties: Record<string, KeySchema> = {
             writeTimeout: time(60_000, 'A client that takes no byte of an answer for this long is cut off.'),
             idleConnection: time(130_000, 'Idle keep-alive connections are closed after this.'),
             gracefulStop: time(15_000, 'How long transfers may finish after SIGTERM.'),
+            uploadSilence: time(
+                60_000,
+                'An upload whose server process has not said for this long that it is alive is given up, and what ' +
+                    'it left on disk removed. The same for all processes that share a database.',
+                1000,
+            ),
         },
     },
 };

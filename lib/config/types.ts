@@ -38,6 +38,8 @@ export interface LimitsConfig {
     idleConnection: number;
     /** How long transfers may finish after SIGTERM. */
     gracefulStop: number;
+    /** An upload whose process was silent for this long is given up; processes speak three times as often or more. */
+    uploadSilence: number;
 }
 
 export interface Config {

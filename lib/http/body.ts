@@ -4,6 +4,10 @@ import querystring from 'node:querystring';
 import { promisify } from 'node:util';
 import { gunzip } from 'node:zlib';
 import { ApiError } from '../errors';
+import { nesting } from './nesting';
+
+/** Arrays and objects within each other that a JSON body may have; a manifest has a handful. */
+const MOST_NESTED = 100;
 
 /** The client closed the connection; there is nobody to answer. */
 export class ClientGone extends Error {
@@ -129,6 +133,12 @@ async function decode(body: Buffer, encoding: string | undefined, limit: number)
 }
 
 function parseJson(text: string): unknown {
+    if (nesting(text) > MOST_NESTED) {
+        throw new ApiError(
+            'InvalidContent',
+            `The request body nests arrays and objects more than ${MOST_NESTED} deep.`,
+        );
+    }
     try {
         return JSON.parse(text) as unknown;
     } catch (err) {

@@ -10,12 +10,13 @@ import type {
     PendingObject,
     StoredImage,
 } from '../db/driver';
-import { EtagConflict, UniqueConflict } from '../db/driver';
+import { EtagConflict, PendingObjectLost, UniqueConflict } from '../db/driver';
 import { ApiError, validationFailed } from '../errors';
 import { faultPoint } from '../fault';
 import type { RawImage } from '../manifest';
 import type { StorageSet } from '../storage/driver';
 import { Archive } from './archive';
+import { givenUp } from './heartbeat';
 import { Image, type Form, type Rules } from './image';
 import { Objects } from './objects';
 import { renderImage } from './serialize';
@@ -68,18 +69,25 @@ export class Images {
 
     constructor({ config, database, storages, clock, log }: ImagesParts) {
         this.#database = database;
-        this.#archive = new Archive(storages.get('local'));
-        this.objects = new Objects(database, storages, clock, log);
+        this.#archive = new Archive(storages.get('local'), database.pending, clock);
+        this.objects = new Objects(database, storages, clock, log, config.limits.uploadSilence);
         this.rules = { mode: config.mode, channels: config.channels?.map(({ name }) => name) };
+    }
+
+    /** The current version of an image if it is at hand without asking the database; undefined says nothing. */
+    peek(uuid: string): Image | undefined {
+        const known = this.#images.get(uuid);
+        const generation = known?.generation === undefined ? undefined : this.#database.images.generation();
+        return generation !== undefined && known?.generation === generation ? known.image : undefined;
     }
 
     /** The current version of an image, valid or not; undefined if there is none. */
     async get(uuid: string): Promise<Image | undefined> {
-        const generation = this.#database.images.generation();
-        const known = this.#images.get(uuid);
-        if (known && generation !== undefined && known.generation === generation) {
-            return known.image;
+        const known = this.peek(uuid);
+        if (known) {
+            return known;
         }
+        const generation = this.#database.images.generation();
         const stored = await this.#database.images.get(uuid);
         if (!stored) {
             this.#images.delete(uuid);
@@ -173,10 +181,11 @@ export class Images {
 
     async #write(raw: RawImage, etag: string | null, objects: ObjectChanges): Promise<Image> {
         this.assertValid(raw);
-        await this.#writeArchive(raw);
+        const archived = await this.#writeArchive(raw);
         faultPoint('save:archived');
+        const settle = [...(objects.settle ?? []), archived];
         const saved = await this.#commit(
-            { put: [{ raw, etag }], ...objects },
+            { ...objects, put: [{ raw, etag }], settle },
             etag === null ? raw.uuid : undefined,
         );
         faultPoint('save:committed');
@@ -207,18 +216,22 @@ export class Images {
                 files,
                 ...(raw.icon && { icon: { ...raw.icon, object: iconObject } }),
             } as RawImage;
-            await this.#writeArchive(renamed);
-            await this.#writeArchive({ ...current.raw, files: [] });
+            const archived = [
+                await this.#writeArchive(renamed),
+                await this.#writeArchive({ ...current.raw, files: [] }),
+            ];
+            faultPoint('move:archived');
             return this.#commit(
                 {
                     put: [{ raw: renamed, etag: null }],
                     delete: [{ uuid: current.uuid, etag: current.version }],
-                    settle: copies.map(({ id }) => id),
+                    settle: [...copies.map(({ id }) => id), ...archived],
                     drop,
                 },
                 raw.uuid,
             );
         });
+        faultPoint('move:committed');
         this.#images.delete(current.uuid);
         await objects.dispose(drop);
         return moved;
@@ -251,9 +264,10 @@ export class Images {
         this.#lists.clear();
     }
 
-    async #writeArchive(raw: RawImage): Promise<void> {
+    /** Gives the id of a row to settle with the record. */
+    async #writeArchive(raw: RawImage): Promise<string> {
         const { body } = renderImage(raw, { mode: this.rules.mode, channels: true, adminFields: false });
-        await this.#archive.write(raw.uuid, body);
+        return this.#archive.write(raw.uuid, body);
     }
 
     /**
@@ -277,6 +291,9 @@ export class Images {
                         cause: err,
                     },
                 );
+            }
+            if (err instanceof PendingObjectLost) {
+                throw givenUp(err);
             }
             if (err instanceof UniqueConflict) {
                 throw validationFailed(err.message, err.attribute);

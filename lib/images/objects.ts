@@ -7,7 +7,7 @@ import type { RawImage, StorageType } from '../manifest';
 import type { StagedObject, StorageSet } from '../storage/driver';
 import { imageKey } from '../storage/driver';
 import { Digest } from './digest';
-import { Heartbeat } from './heartbeat';
+import { Heartbeat, isGivenUp } from './heartbeat';
 
 /** Name of an object within its image's folder. */
 function objectName(key: string): string {
@@ -53,8 +53,9 @@ export class Objects {
         private readonly storages: StorageSet,
         private readonly clock: Clock,
         private readonly log: Logger,
+        silence: number,
     ) {
-        this.#heartbeat = new Heartbeat(database.pending, clock, log);
+        this.#heartbeat = new Heartbeat(database.pending, clock, log, silence);
     }
 
     /**
@@ -91,7 +92,7 @@ export class Objects {
             return await attach({ id: pending.id, object, storage: incoming.storage, ...received });
         } catch (err) {
             await staged?.discard();
-            await this.#giveUp(pending);
+            await this.#giveUp(pending, err);
             throw err;
         } finally {
             this.#heartbeat.forget(pending.id);
@@ -115,6 +116,7 @@ export class Objects {
         try {
             for (const { from, to } of copies) {
                 await this.database.pending.add(to, this.clock.now());
+                faultPoint('move:pending');
                 this.#heartbeat.watch(to.id);
                 if (!(await this.storages.get(to.storage).copy(from, to.key))) {
                     throw new ApiError(
@@ -122,11 +124,12 @@ export class Objects {
                         `A stored object of the image is missing: ${objectName(from)}.`,
                     );
                 }
+                faultPoint('move:copied');
             }
             return await attach(copies.map(({ to }) => ({ id: to.id, object: objectName(to.key) })));
         } catch (err) {
             for (const { to } of copies) {
-                await this.#giveUp(to);
+                await this.#giveUp(to, err);
             }
             throw err;
         } finally {
@@ -160,6 +163,7 @@ export class Objects {
                 await this.storages.get(object.storage).delete(object.key);
                 faultPoint('dispose:deleted');
                 await this.database.pending.remove([object.id]);
+                faultPoint('dispose:forgotten');
             } catch (err) {
                 this.log.warn(
                     { err, object },
@@ -176,12 +180,13 @@ export class Objects {
 
     /**
      * Removes the object of a failed operation. Its row is condemned first: if the operation did reach the database
-     * after all (an answer lost on the way), the row is gone, and the record and the object stay.
+     * after all (an answer lost on the way), the row is gone, and the record and the object stay. Where the operation
+     * failed because the row was gone before, nothing but this would find the object.
      */
-    async #giveUp(pending: PendingObject): Promise<void> {
+    async #giveUp(pending: PendingObject, failure: unknown): Promise<void> {
         try {
             await this.database.pending.abandon([pending.id]);
-            if (await this.database.pending.has(pending.storage, pending.key)) {
+            if (isGivenUp(failure) || (await this.database.pending.has(pending.storage, pending.key))) {
                 await this.dispose([pending]);
             }
         } catch (err) {

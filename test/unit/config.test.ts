@@ -74,6 +74,7 @@ describe('loadConfig (config.md §1 to §3)', () => {
                     writeTimeout: 60_000,
                     idleConnection: 130_000,
                     gracefulStop: 15_000,
+                    uploadSilence: 60_000,
                 },
             );
         });
@@ -263,6 +264,11 @@ describe('loadConfig (config.md §1 to §3)', () => {
                 'a limit of the wrong unit',
                 { limits: { jsonBytes: '10s' } },
                 /^config\.limits\.jsonBytes is "10s"; /,
+            ],
+            [
+                'a limit below its own least value',
+                { limits: { uploadSilence: '500ms' } },
+                /^config\.limits\.uploadSilence is "500ms"; .*1s to 24h/,
             ],
             [
                 'a limit of nothing',
