@@ -1,0 +1,319 @@
+/**
+ * A server killed with SIGKILL between any two steps of an operation (storage.md §4): the record and its bytes agree,
+ * the operation can be done again, and what it left is removed.
+ *
+ * In short each fault point is met once, and both sides of every commit; with CRASH_FULL=1 (`npm run crash`) every
+ * operation is killed at every one of its steps, and one crash is waited for with the silence of 60 s as shipped.
+ */
+import assert from 'node:assert/strict';
+import { randomBytes } from 'node:crypto';
+import { cp, readFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { setTimeout as wait } from 'node:timers/promises';
+import { faultPoints, type FaultPoint } from '../../lib/fault';
+import { LocalDatabase } from '../../lib/db/local';
+import { at, sha1 } from '../support/api';
+import { quietLog } from '../support/local-database';
+import { makeFolder, type TestServer } from '../support/server';
+import { withServer } from '../support/signed';
+import { SlowUpload, untilStaged } from '../support/slow-upload';
+import { leftovers, seenImages, untilClean, type SeenImage } from '../support/stored-images';
+import { operations, type Operation } from './operations';
+
+const FULL = process.env.CRASH_FULL === '1';
+/** The shortest that can be configured; what is left may stay for that long, and a little more for the sweep. */
+const SILENCE = 1000;
+const CLEAN_WITHIN = 10_000;
+const AT_ONCE = 3;
+
+const config = { limits: { uploadSilence: SILENCE } };
+const faulty = (log: string, at?: number) => ({
+    config,
+    nodeArguments: ['-r', join(__dirname, '../support/arm-fault.js')],
+    environment: {
+        IMGAPI_TEST_FAULT_LOG: log,
+        ...(at !== undefined && { IMGAPI_TEST_FAULT_AT: String(at) }),
+    },
+});
+
+async function notedPoints(log: string): Promise<FaultPoint[]> {
+    return (await readFile(log, 'utf8')).trimEnd().split('\n') as FaultPoint[];
+}
+
+/** An operation with the folder it starts from, the steps it takes and what clients see before and after it. */
+interface Rehearsal {
+    operation: Operation;
+    folder: string;
+    uuid: string;
+    steps: readonly FaultPoint[];
+    before: readonly SeenImage[];
+    after: readonly SeenImage[];
+}
+
+/** Uuids that the server makes up are the only thing in which two runs differ. */
+function comparable(images: readonly SeenImage[]): unknown[] {
+    return images
+        .map((image) => (image.name === 'created' ? { ...image, uuid: 'new' } : image))
+        .sort((a, b) => (a.uuid < b.uuid ? -1 : 1));
+}
+
+async function rehearse(operation: Operation, folder: string): Promise<Rehearsal> {
+    const dataDir = join(folder, 'template');
+    const { uuid, before } = await withServer({ config, dataDir }, async (client) => ({
+        uuid: await operation.prepare(client),
+        before: await seenImages(client),
+    }));
+    const rehearsed = join(folder, 'rehearsed');
+    await cp(dataDir, rehearsed, { recursive: true });
+    const log = join(folder, 'rehearsed.log');
+    const after = await withServer({ ...faulty(log), dataDir: rehearsed }, async (client) => {
+        assert.equal((await operation.run(client, uuid)).status, operation.status);
+        const seen = await seenImages(client);
+        await untilClean(rehearsed, seen, CLEAN_WITHIN);
+        return seen;
+    });
+    return { operation, folder: dataDir, uuid, steps: await notedPoints(log), before, after };
+}
+
+/** Waits until no object is to be given up or deleted any more: the database has forgotten them all. */
+async function untilNothingPending(dataDir: string): Promise<void> {
+    const clock = { now: () => Date.now(), uuid: () => 'not used' };
+    const database = new LocalDatabase({ databaseDir: dataDir, dataDir, log: quietLog, clock });
+    await database.open();
+    try {
+        const end = Date.now() + CLEAN_WITHIN;
+        for (;;) {
+            const isLive = (await database.pending.oldestBeat()) !== undefined;
+            const condemned = await database.pending.condemn(0, 100);
+            if (!isLive && condemned.length === 0) {
+                return;
+            }
+            assert.ok(Date.now() < end, `still pending: ${JSON.stringify({ isLive, condemned })}`);
+            await wait(20);
+        }
+    } finally {
+        await database.close();
+    }
+}
+
+/** Kills the operation at its step `number` (from 1), starts a server on what is left, and looks. */
+async function crashAt(
+    { operation, folder, uuid, steps, before, after }: Rehearsal,
+    number: number,
+): Promise<void> {
+    const place = await makeFolder();
+    const dataDir = join(place.path, 'data');
+    try {
+        await cp(folder, dataDir, { recursive: true });
+        const log = join(place.path, 'faults.log');
+        await withServer({ ...faulty(log, number), dataDir }, async (client, server) => {
+            await assert.rejects(operation.run(client, uuid), 'the process dies before it can answer');
+            assert.equal(await server.ended(), 'SIGKILL');
+        });
+        assert.deepEqual(await notedPoints(log), steps.slice(0, number));
+
+        const isDone = operation.committed !== undefined && number > steps.indexOf(operation.committed);
+        await withServer({ config, dataDir }, async (client) => {
+            const seen = await seenImages(client);
+            assert.deepEqual(comparable(seen), comparable(isDone ? after : before), 'all of it or nothing');
+            await untilClean(dataDir, seen, CLEAN_WITHIN);
+            assert.deepEqual(await seenImages(client), seen, 'what is referred to stays');
+
+            const again = await operation.run(client, uuid);
+            assert.equal(again.status, isDone ? operation.repeated : operation.status, again.text);
+            const final = await seenImages(client);
+            if (operation.name !== 'create' || !isDone) {
+                assert.deepEqual(comparable(final), comparable(after), 'done in the end');
+            }
+            await untilClean(dataDir, final, CLEAN_WITHIN);
+            await untilNothingPending(dataDir);
+        });
+    } finally {
+        await place.remove();
+    }
+}
+
+/** Which steps of an operation to kill it at: all, or the first of each kind that `met` lacks and those at the commit. */
+function chosenSteps({ operation, steps }: Rehearsal, met: Set<FaultPoint>): number[] {
+    const commit = operation.committed === undefined ? NaN : steps.indexOf(operation.committed) + 1;
+    return steps
+        .map((_step, index) => index + 1)
+        .filter((number) => {
+            const step = steps[number - 1]!;
+            const isNew = !met.has(step);
+            met.add(step);
+            return FULL || isNew || number === commit || number === commit - 1;
+        });
+}
+
+async function inParallel<T>(items: readonly T[], work: (item: T) => Promise<void>): Promise<void> {
+    const queue = [...items];
+    const worker = async () => {
+        for (let item = queue.shift(); item !== undefined; item = queue.shift()) {
+            await work(item);
+        }
+    };
+    await Promise.all(Array.from({ length: AT_ONCE }, worker));
+}
+
+describe('a server killed between two steps', function () {
+    this.timeout(FULL ? 600_000 : 120_000);
+
+    let place: Awaited<ReturnType<typeof makeFolder>>;
+    const met = new Set<FaultPoint>();
+    let killed = 0;
+
+    before(async () => {
+        place = await makeFolder();
+    });
+    after(() => place.remove());
+
+    for (const [index, operation] of operations.entries()) {
+        it(`of an operation leaves all of it or nothing: ${operation.name}`, async () => {
+            const rehearsal = await rehearse(operation, join(place.path, String(index)));
+            const numbers = chosenSteps(rehearsal, met);
+            await inParallel(numbers, async (number) => {
+                try {
+                    await crashAt(rehearsal, number);
+                } catch (err) {
+                    const step = rehearsal.steps[number - 1]!;
+                    throw new Error(`killed at step ${number}, ${step}`, { cause: err });
+                }
+            });
+            killed += numbers.length;
+        });
+    }
+
+    it('was killed at every fault point there is', () => {
+        assert.deepEqual(
+            faultPoints.filter((point) => !met.has(point)),
+            [],
+        );
+        assert.ok(killed >= faultPoints.length);
+    });
+});
+
+describe('a server killed from outside', function () {
+    this.timeout(FULL ? 180_000 : 60_000);
+
+    const BYTES = randomBytes(3 << 20);
+
+    let place: Awaited<ReturnType<typeof makeFolder>>;
+    let dataDir: string;
+    beforeEach(async () => {
+        place = await makeFolder();
+        dataDir = join(place.path, 'data');
+    });
+    afterEach(() => place.remove());
+
+    /** Starts an upload and stops in the middle of its body. */
+    async function halfUpload(server: TestServer, uuid: string): Promise<SlowUpload> {
+        const upload = new SlowUpload(server.url, at(uuid, '/file?compression=none'));
+        await upload.send(BYTES);
+        await untilStaged(dataDir, uuid, BYTES.length / 2);
+        return upload;
+    }
+
+    /** Kills a server in the middle of a body and gives how long the leftovers stay after the next one starts, in ms. */
+    async function crashInBody(serverConfig: Record<string, unknown>, within: number): Promise<number> {
+        const uuid = await withServer({ config: serverConfig, dataDir }, async (client, server) => {
+            const image = await client.create();
+            await client.upload(image.uuid);
+            const upload = await halfUpload(server, image.uuid);
+            server.child.kill('SIGKILL');
+            await assert.rejects(upload.answered);
+            return image.uuid;
+        });
+        const restarted = Date.now();
+        return withServer({ config: serverConfig, dataDir }, async (client) => {
+            const seen = await seenImages(client);
+            assert.equal((await leftovers(dataDir, seen)).length, 1, 'the unfinished file is there');
+            await untilClean(dataDir, seen, within);
+            const took = Date.now() - restarted;
+            const [image] = await seenImages(client);
+            assert.deepEqual([image], seen, 'the former file is untouched');
+            const retried = await client.upload(uuid, BYTES);
+            assert.equal(retried.files[0]?.sha1, sha1(BYTES));
+            await untilClean(dataDir, await seenImages(client), CLEAN_WITHIN);
+            return took;
+        });
+    }
+
+    it('in the middle of a body keeps the former file, and the unfinished one goes', async () => {
+        await crashInBody(config, CLEAN_WITHIN);
+    });
+
+    it('loses nothing that it has acknowledged', async () => {
+        const uuid = await withServer({ config, dataDir }, async (client, server) => {
+            const image = await client.create();
+            await client.upload(image.uuid, BYTES);
+            server.child.kill('SIGKILL');
+            await server.ended();
+            return image.uuid;
+        });
+        await withServer({ config, dataDir }, async (client) => {
+            const [image] = await seenImages(client);
+            assert.deepEqual(image, { uuid, name: 'base', file: sha1(BYTES), icon: undefined });
+        });
+    });
+
+    it('does not disturb the upload of another process on the same folder', async () => {
+        await withServer({ config, dataDir }, async (client, survivor) => {
+            const [theirs, ours] = [await client.create(), await client.create()];
+            const upload = await halfUpload(survivor, theirs.uuid);
+            await withServer({ config, dataDir }, async (_other, victim) => {
+                const lost = await halfUpload(victim, ours.uuid);
+                victim.child.kill('SIGKILL');
+                await assert.rejects(lost.answered);
+            });
+            await withServer({ config, dataDir }, async (other, restarted) => {
+                await restarted.logged(({ msg }) => msg === 'removed what interrupted operations had left');
+                const left = await leftovers(dataDir, await seenImages(other));
+                assert.equal(left.length, 2, `only the survivor's file and its folder: ${left.join(', ')}`);
+                assert.ok(left.every((path) => path.includes(theirs.uuid)));
+                await upload.send(BYTES);
+                const answer = await upload.finish();
+                assert.equal(answer.status, 200, answer.text);
+                assert.equal((await other.upload(ours.uuid, BYTES)).files[0]?.sha1, sha1(BYTES));
+                const seen = await seenImages(other);
+                const expected = new Map([
+                    [theirs.uuid, sha1(Buffer.concat([BYTES, BYTES]))],
+                    [ours.uuid, sha1(BYTES)],
+                ]);
+                assert.deepEqual(new Map(seen.map(({ uuid, file }) => [uuid, file])), expected);
+                await untilClean(dataDir, seen, CLEAN_WITHIN);
+            });
+        });
+    });
+
+    it('or only held up for too long, takes back an upload that was given up meanwhile', async () => {
+        await withServer({ config, dataDir }, async (client, held) => {
+            const { uuid } = await client.create();
+            const { files } = await client.upload(uuid);
+            const upload = await halfUpload(held, uuid);
+            held.child.kill('SIGSTOP');
+            try {
+                await withServer({ config, dataDir }, async (_other, other) => {
+                    await other.logged(({ msg }) => msg === 'removed what interrupted operations had left');
+                });
+            } finally {
+                held.child.kill('SIGCONT');
+            }
+            const answer = await upload.finish();
+            assert.equal(answer.status, 503, answer.text);
+            assert.equal((JSON.parse(answer.text) as { code: string }).code, 'ServiceUnavailableError');
+            assert.deepEqual((await client.get(at(uuid))).manifest.files, files);
+            await untilClean(dataDir, await seenImages(client), CLEAN_WITHIN);
+            assert.equal((await client.upload(uuid, BYTES)).files[0]?.sha1, sha1(BYTES));
+        });
+    });
+
+    if (FULL) {
+        it('leaves nothing for longer than 60 s after the restart, as shipped', async () => {
+            // The second is for the start of the server and the sweep itself.
+            const took = await crashInBody({}, 61_000);
+            console.log(`        removed ${(took / 1000).toFixed(1)} s after the restart`);
+            assert.ok(took <= 61_000, `${took} ms`);
+        });
+    }
+});
