@@ -83,6 +83,7 @@ export async function sendObject(
             return;
         }
         if (reader) {
+            await reader.body[Symbol.asyncIterator]().return?.();
             throw damaged(call, `has ${reader.info.size} bytes instead of ${size}`);
         }
         // It may have been replaced since its name was read: look again.

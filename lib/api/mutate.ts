@@ -4,7 +4,7 @@ import type { Image } from '../images/image';
 import type { Call } from './call';
 import { loadedImage, loadImage } from './steps';
 
-/** How often a change is tried against an image that others keep changing. */
+/** How often a change is tried against an image that other processes keep changing. */
 const ATTEMPTS = 50;
 
 /** Runs the step that loads the image and those behind it again, on its newest version. */
@@ -22,24 +22,26 @@ export async function reload(call: Call): Promise<Image> {
  * @param change gives the image as written; it throws what forbids the change
  */
 export async function mutate(call: Call, change: (image: Image) => Promise<Image>): Promise<Image> {
-    let image = loadedImage(call);
-    for (let attempt = 1; ; attempt++) {
-        try {
-            return await change(image);
-        } catch (err) {
-            if (!(err instanceof EtagConflict)) {
-                throw err;
+    return call.services.images.turns.take(call.uuid, async (waited) => {
+        let image = waited ? await reload(call) : loadedImage(call);
+        for (let attempt = 1; ; attempt++) {
+            try {
+                return await change(image);
+            } catch (err) {
+                if (!(err instanceof EtagConflict)) {
+                    throw err;
+                }
+                if (attempt === ATTEMPTS) {
+                    throw new ApiError(
+                        'ServiceUnavailableError',
+                        `Image ${call.uuid} is being changed by too many requests at once; try again.`,
+                        { cause: err },
+                    );
+                }
+                image = await reload(call);
             }
-            if (attempt === ATTEMPTS) {
-                throw new ApiError(
-                    'ServiceUnavailableError',
-                    `Image ${call.uuid} is being changed by too many requests at once; try again.`,
-                    { cause: err },
-                );
-            }
-            image = await reload(call);
         }
-    }
+    });
 }
 
 /** Answers with the manifest in the form that GetImage gives this client. */

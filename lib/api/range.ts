@@ -1,5 +1,4 @@
 import type { IncomingHttpHeaders } from 'node:http';
-import parseRange from 'range-parser';
 import { ApiError } from '../errors';
 
 export interface ByteRange {
@@ -25,6 +24,27 @@ function rangeApplies(ifRange: string | undefined, etag: string, lastModified: D
     );
 }
 
+/** One range of bytes: from a first to a last one, from a first one on, or so many at the end. */
+const ONE_RANGE = /^bytes=\s*(\d*)\s*-\s*(\d*)\s*$/i;
+
+/** The part of `size` bytes that a Range header names; undefined if the header is to be passed over. */
+function parseRange(header: string, size: number): ByteRange | 'outside' | undefined {
+    const [, first = '', last = ''] = ONE_RANGE.exec(header) ?? [];
+    if (first === '' && last === '') {
+        return undefined;
+    }
+    if (first === '') {
+        const length = Math.min(Number(last), size);
+        return length === 0 ? 'outside' : { start: size - length, end: size - 1 };
+    }
+    const start = Number(first);
+    const end = last === '' ? Infinity : Number(last);
+    if (end < start) {
+        return undefined;
+    }
+    return start >= size ? 'outside' : { start, end: Math.min(end, size - 1) };
+}
+
 /**
  * The part of an object that a request asks for; undefined for all of it.
  *
@@ -42,14 +62,13 @@ export function requestedRange(
     ) {
         return undefined;
     }
-    const ranges = parseRange(size, header);
-    if (ranges === -1) {
+    const range = parseRange(header, size);
+    if (range === 'outside') {
         throw new ApiError(
             'RequestedRangeNotSatisfiable',
             `Range is "${header}", but the file has ${size} bytes.`,
             { headers: { 'Content-Range': `bytes */${size}` } },
         );
     }
-    const first = ranges === -2 || ranges.type !== 'bytes' || ranges.length !== 1 ? undefined : ranges[0];
-    return first && { start: first.start, end: first.end };
+    return range;
 }

@@ -68,9 +68,18 @@ export function account(call: Call): string | undefined {
 }
 
 /** The image of the path, if it is there for this caller. */
-export async function loadImage(call: Call): Promise<void> {
+export function loadImage(call: Call): void | Promise<void> {
     const caller = account(call);
-    const image = await call.services.images.get(call.uuid);
+    const { images } = call.services;
+    const known = images.peek(call.uuid);
+    if (!known) {
+        return images.get(call.uuid).then((image) => takeImage(call, image, caller));
+    }
+    takeImage(call, known, caller);
+    return undefined;
+}
+
+function takeImage(call: Call, image: Image | undefined, caller: string | undefined): void {
     if (!image) {
         throw new ApiError('ResourceNotFound', `Image ${call.uuid} does not exist.`);
     }

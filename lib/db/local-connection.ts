@@ -1,5 +1,6 @@
 /** A connection to the database file: transactions, waiting for other processes, and errors in our own terms. */
 import { ApiError } from '../errors';
+import { WalIndex } from './wal-index';
 import { openSqlite, sqliteCode, SQLITE, type Sqlite, type SqliteStatement } from './sqlite';
 
 /** Statements kept prepared; list queries of unusual shapes push the least recently used one out. */
@@ -36,6 +37,7 @@ export class Connection {
     private readonly statements = new Map<string, SqliteStatement>();
     private synchronous: Durability = 'disk';
     private closed = false;
+    private index: WalIndex | undefined;
 
     private constructor(
         private readonly sqlite: Sqlite,
@@ -53,7 +55,10 @@ export class Connection {
                 sqlite.exec('PRAGMA synchronous = FULL');
                 sqlite.exec(`PRAGMA cache_size = -${PAGE_CACHE_KIB}`);
                 sqlite.exec(`PRAGMA journal_size_limit = ${WAL_KEEP}`);
+                // The first read makes the shared memory file.
+                sqlite.exec('SELECT count(*) FROM sqlite_schema');
             });
+            connection.index = attempt(file, () => new WalIndex(file));
         } catch (error) {
             sqlite.close();
             throw error;
@@ -65,6 +70,8 @@ export class Connection {
         this.closed = true;
         this.statements.clear();
         this.sqlite.close();
+        this.index?.close();
+        this.index = undefined;
     }
 
     /** The statement, prepared once. */
@@ -104,6 +111,12 @@ export class Connection {
             this.setDurability(durability);
             return this.transaction('BEGIN IMMEDIATE', work);
         });
+    }
+
+    /** Whether any process may have committed since this was last asked. Reads no database page and takes no lock. */
+    changed(): boolean {
+        this.assertOpen();
+        return this.index?.changed() ?? true;
     }
 
     /** For callers that cannot wait: throws at once if another process holds the lock. */

@@ -30,8 +30,8 @@ const SQL = {
 export class LocalImages implements ImageStore {
     private readonly records: Records;
     private readonly pending: Pending;
-    /** The generation as of the data version, which is cheaper to read. */
-    private known: { dataVersion: number; generation: number } | undefined;
+    /** The generation as of the last change. */
+    private known: number | undefined;
 
     constructor(
         private readonly connection: Connection,
@@ -103,20 +103,15 @@ export class LocalImages implements ImageStore {
         return Object.fromEntries(rows.map(([state, count]) => [String(state), Number(count)]));
     }
 
-    /**
-     * The number of image commits so far. SQLite's data version tells when another process has written anything at
-     * all; only then, and after writes of our own, the counter itself is read.
-     */
+    /** The number of image commits so far; read anew only when some process has written anything at all. */
     generation(): number {
         return this.connection.readNow(() => {
-            const dataVersion = Number(this.connection.prepare('PRAGMA data_version').get()?.[0]);
-            if (this.known?.dataVersion !== dataVersion) {
-                this.known = {
-                    dataVersion,
-                    generation: Number(readMeta(this.connection, 'generation')),
-                };
+            if (this.connection.changed() || this.known === undefined) {
+                // Forgotten first: if the counter cannot be read now, the next call tries again.
+                this.known = undefined;
+                this.known = Number(readMeta(this.connection, 'generation'));
             }
-            return this.known.generation;
+            return this.known;
         });
     }
 

@@ -85,6 +85,9 @@ export class HttpCall implements Call {
     get query(): Query {
         return (this.#query ??= new Query(this.#search));
     }
+    get hasQuery(): boolean {
+        return this.#search !== '';
+    }
     get uuid(): string {
         return this.#uuid;
     }

@@ -20,6 +20,7 @@ import { givenUp } from './heartbeat';
 import { Image, type Form, type Rules } from './image';
 import { Objects } from './objects';
 import { renderImage } from './serialize';
+import { Turns } from './turns';
 import { assertValidImage, profileFor } from './validate';
 
 /** Images read from the database at a time; a longer list is streamed in pages of this size. */
@@ -60,6 +61,8 @@ export interface ImagesParts {
  */
 export class Images {
     readonly objects: Objects;
+    /** Changes of one image take turns here, by its uuid. */
+    readonly turns = new Turns();
     readonly rules: Rules;
     readonly #database: Database;
     readonly #archive: Archive;
