@@ -11,6 +11,6 @@ describe('npm run lint', () => {
                 resolve(error ? `${error.message}\n${stdout}${stderr}` : undefined),
             );
         });
-        assert.equal(failure, undefined, failure);
+        assert.ok(failure === undefined, failure);
     });
 });
