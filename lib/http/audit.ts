@@ -78,7 +78,7 @@ export class Audit {
             (error instanceof Error ? member('err', { name: error.name, message: error.message }) : '') +
             `,"req":{"method":"${call.method}"` +
             member('url', call.url) +
-            (call.hasQuery ? member('query', call.query.values) : ',"query":{}') +
+            (call.search !== '' ? member('query', call.query.values) : ',"query":{}') +
             `,"headers":${headersJson(req.headers)},"httpVersion":"${req.httpVersion}"` +
             (version === undefined ? ',"version":"~1"' : member('version', version)) +
             (state.body === undefined ? '' : member('body', loggedBody(state.body))) +
