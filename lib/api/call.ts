@@ -46,6 +46,8 @@ export interface Call {
     readonly url: string;
     readonly httpVersion: string;
     readonly headers: IncomingHttpHeaders;
+    /** The query string, without its `?`. */
+    readonly search: string;
     readonly query: Query;
     /** The image uuid of the path, not checked yet. */
     readonly uuid: string;

@@ -46,7 +46,11 @@ async function findImages(call: Call): Promise<ListBody> {
 }
 
 export async function listImages(call: Call): Promise<void> {
-    const list = await findImages(call);
+    const { images } = call.services;
+    // With the channels, which are configuration, these decide what the list is.
+    const name = `${call.search} ${call.version2} ${call.state.principal !== undefined}`;
+    const remembered = images.rememberedList(name);
+    const list = remembered ? { whole: remembered } : await images.rememberList(name, () => findImages(call));
     if ('whole' in list) {
         call.sendJson(200, list.whole);
     } else {

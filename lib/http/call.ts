@@ -49,7 +49,7 @@ export class HttpCall implements Call {
     version2 = false;
     /** The path without the query. */
     readonly path: string;
-    readonly #search: string;
+    readonly search: string;
     #format: { format: Format; type: string } = JSON_FORMAT;
     #route: Route | undefined;
     #uuid = '';
@@ -67,7 +67,7 @@ export class HttpCall implements Call {
         this.id = typeof id === 'string' && id !== '' && id.length <= LONGEST_REQUEST_ID ? id : randomUUID();
         const mark = req.url.indexOf('?');
         this.path = mark === -1 ? req.url : req.url.slice(0, mark);
-        this.#search = mark === -1 ? '' : req.url.slice(mark + 1);
+        this.search = mark === -1 ? '' : req.url.slice(mark + 1);
     }
 
     get method(): string {
@@ -83,10 +83,7 @@ export class HttpCall implements Call {
         return this.req.headers;
     }
     get query(): Query {
-        return (this.#query ??= new Query(this.#search));
-    }
-    get hasQuery(): boolean {
-        return this.#search !== '';
+        return (this.#query ??= new Query(this.search));
     }
     get uuid(): string {
         return this.#uuid;

@@ -30,6 +30,9 @@ const PAGE = 1000;
 const IMAGE_CACHE_BYTES = 48 << 20;
 const LIST_CACHE_BYTES = 24 << 20;
 
+/** Longer names of lists are not worth remembering, in characters. */
+const LONGEST_NAME = 2048;
+
 /** A list of manifests as JSON: whole, or in pieces if it is long. */
 export type ListBody = { whole: Buffer } | { pieces: AsyncIterable<Buffer> };
 
@@ -105,35 +108,47 @@ export class Images {
         return (await this.get(uuid)) !== undefined;
     }
 
+    /** The list remembered under a name, if no process has changed images since it was made. */
+    rememberedList(name: string): Buffer | undefined {
+        const generation = this.#database.images.generation();
+        if (generation === undefined || generation !== this.#listsGeneration) {
+            this.#lists.clear();
+            this.#listsGeneration = generation;
+        }
+        return this.#lists.get(name);
+    }
+
+    /** Makes a list and, unless it is long, remembers it under a name that says all that the list depends on. */
+    async rememberList(name: string, make: () => Promise<ListBody>): Promise<ListBody> {
+        const generation = this.#database.images.generation();
+        const list = await make();
+        const current = generation !== undefined && generation === this.#database.images.generation();
+        if (
+            current &&
+            generation === this.#listsGeneration &&
+            'whole' in list &&
+            name.length <= LONGEST_NAME
+        ) {
+            this.#lists.set(name, list.whole, { size: list.whole.length + name.length });
+        }
+        return list;
+    }
+
     /** The valid images of a query in their served form, at most `limit` of them. */
     async list(
         query: Omit<ImageQuery, 'limit' | 'after'>,
         form: Form,
         limit: number | undefined,
     ): Promise<ListBody> {
-        const generation = this.#database.images.generation();
-        if (generation === undefined || generation !== this.#listsGeneration) {
-            this.#lists.clear();
-            this.#listsGeneration = generation;
-        }
-        const key = JSON.stringify([query, form, limit]);
-        const remembered = this.#lists.get(key);
-        if (remembered) {
-            return { whole: remembered };
-        }
         const pages = this.#pages(query, form, limit);
         const first = await pages.next();
-        if (!first.done) {
-            const second = await pages.next();
-            if (!second.done) {
-                return { pieces: pieces([first.value, second.value], pages) };
-            }
+        if (first.done) {
+            return { whole: Buffer.from('[]') };
         }
-        const whole = first.done ? Buffer.from('[]') : Buffer.concat([OPEN, separated(first.value), CLOSE]);
-        if (generation !== undefined && generation === this.#database.images.generation()) {
-            this.#lists.set(key, whole, { size: whole.length + key.length });
-        }
-        return { whole };
+        const second = await pages.next();
+        return second.done
+            ? { whole: Buffer.concat([OPEN, separated(first.value), CLOSE]) }
+            : { pieces: pieces([first.value, second.value], pages) };
     }
 
     /** Non-empty pages of list items. */
