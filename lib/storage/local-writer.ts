@@ -3,9 +3,11 @@ import type { FileHandle } from 'node:fs/promises';
 import { isPooled } from './buffer-pool';
 import { storageError } from './local-errors';
 
-/** Least bytes worth a write, and the most that are gathered while one is under way. */
-const LEAST = 256 * 1024;
-const MOST = 1024 * 1024;
+/**
+ * Bytes gathered for one write, and while it is under way for the next. Larger batches cost hardly less CPU, and each
+ * upload that runs holds two.
+ */
+const BATCH = 256 * 1024;
 
 /**
  * Chunks below this are copied together: holding very many tiny ones would cost far more memory than they have
@@ -92,10 +94,10 @@ export class BatchWriter {
     /** Takes a chunk. Gives a promise to wait for before the next one if the disk is behind. */
     write(chunk: Uint8Array): Promise<void> | undefined {
         this.#batch.add(chunk);
-        if (this.#batch.size >= LEAST && this.#flight === undefined) {
+        if (this.#batch.size >= BATCH && this.#flight === undefined) {
             this.#launch();
         }
-        return this.#batch.size >= MOST ? this.#flight : undefined;
+        return this.#batch.size >= BATCH ? this.#flight : undefined;
     }
 
     /** Throws if a write has failed. */
@@ -137,7 +139,7 @@ export class BatchWriter {
         this.#flight = this.#writeAll(parts).then(
             () => {
                 this.#flight = undefined;
-                if (this.#batch.size >= LEAST) {
+                if (this.#batch.size >= BATCH) {
                     this.#launch();
                 }
             },
