@@ -54,7 +54,7 @@ export async function listImages(call: Call): Promise<void> {
     if ('whole' in list) {
         call.sendJson(200, list.whole);
     } else {
-        await call.sendStream(200, { 'Content-Type': 'application/json' }, list.pieces);
+        await call.sendJsonStream(200, list.pieces);
     }
 }
 

@@ -1,5 +1,6 @@
 /** The server itself: Ping and its state (endpoints.md §3). */
 import { ApiError, errorRow, errorTable, invalidParameter, type ErrorCode } from '../errors';
+import type { RawImage } from '../manifest';
 import type { Call } from './call';
 
 /** The error a name in `GET /ping?error=NAME` asks for: an answer to try a client's error handling with. */
@@ -33,13 +34,32 @@ export function ping(call: Call): void {
     });
 }
 
-export function getState(call: Call): void {
+export async function getState(call: Call): Promise<void> {
     const { config, log, images } = call.services;
-    call.send(200, {
+    const state = {
         cache: images.cacheState(),
         log: { level: log.level() },
         storageTypes: config.storageTypes,
-    });
+    };
+    if (config.databaseType === 'local') {
+        await call.sendJsonStream(200, withRecords(state, images.records()));
+    } else {
+        call.send(200, state);
+    }
+}
+
+/** The state with all records of the database (endpoints.md §3 /state), which may be many: piece by piece. */
+async function* withRecords(state: object, records: AsyncIterable<RawImage>): AsyncGenerator<Buffer> {
+    yield Buffer.from(
+        `${JSON.stringify(state, null, 2).slice(0, -2)},\n  "db": {\n    "manifestFromUuid": {`,
+    );
+    let separator = '\n';
+    for await (const raw of records) {
+        const entry = JSON.stringify({ value: raw, published_at: raw.published_at }, null, 2);
+        yield Buffer.from(`${separator}      "${raw.uuid}": ${entry.replaceAll('\n', '\n      ')}`);
+        separator = ',\n';
+    }
+    yield Buffer.from(`${separator === '\n' ? '' : '\n    '}}\n  }\n}`);
 }
 
 export function updateState(call: Call): void {

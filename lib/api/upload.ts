@@ -42,6 +42,7 @@ function checkReceived(
     call: Call,
     { noun, mismatch }: UploadKind,
     received: { size: number; sha1: string },
+    sha1: string | undefined,
 ): void {
     const { contentLength } = call;
     if (received.size === 0) {
@@ -53,7 +54,6 @@ function checkReceived(
             `Content-Length announced ${contentLength} bytes, but ${received.size} were received.`,
         );
     }
-    const sha1 = call.query.nonEmpty('sha1');
     if (sha1 !== undefined && sha1 !== received.sha1) {
         throw new ApiError(
             mismatch,
@@ -76,6 +76,7 @@ export async function receiveUpload(
     attach: (current: Image, stored: StoredFields) => RawImage,
 ): Promise<Image> {
     const { images, clock } = call.services;
+    const expected = call.query.nonEmpty('sha1');
     return images.objects.receive(
         {
             image: loadedImage(call).uuid,
@@ -86,7 +87,7 @@ export async function receiveUpload(
             checkSize: (size) => refuseTooLarge(upload, size),
             signal: call.signal,
         },
-        (received) => checkReceived(call, upload, received),
+        (received) => checkReceived(call, upload, received, expected),
         async ({ id, object, storage: stor, sha1, size, contentMD5 }) => {
             const mtime = new Date(clock.now()).toISOString();
             await reload(call);

@@ -337,7 +337,7 @@ const properties: Record<string, KeySchema> = {
             idleConnection: time(130_000, 'Idle keep-alive connections are closed after this.'),
             gracefulStop: time(15_000, 'How long transfers may finish after SIGTERM.'),
             uploadSilence: time(
-                60_000,
+                50_000,
                 'An upload whose server process has not said for this long that it is alive is given up, and what ' +
                     'it left on disk removed. The same for all processes that share a database.',
                 1000,

@@ -1,10 +1,12 @@
 /** The images of the embedded database (storage.md §6, moray.md §2). */
+import { ApiError } from '../errors';
 import type { Clock } from '../clock';
 import type { ImageChange, ImageFilter, ImageQuery, ImageStore, StoredImage } from './driver';
 import type { Connection } from './local-connection';
 import { Pending } from './local-pending';
 import { IMAGE_COLUMNS, Records, toImage } from './local-records';
 import { readMeta } from './local-schema';
+import type { Reserve } from './reserve';
 import { accessPaths, fallbackPath, pathSize, selectPositions, type AccessPath } from './query-sql';
 
 /** Sizes up to which the access paths of a filter are counted, one after the other, to find the shortest. */
@@ -36,6 +38,7 @@ export class LocalImages implements ImageStore {
     constructor(
         private readonly connection: Connection,
         private readonly clock: Clock,
+        private readonly reserve: Reserve,
     ) {
         this.records = new Records(connection);
         this.pending = new Pending(connection);
@@ -61,6 +64,26 @@ export class LocalImages implements ImageStore {
     }
 
     async commit(change: ImageChange): Promise<StoredImage[]> {
+        const written = await this.commitWithReserve(change);
+        this.reserve.keep(this.clock.now());
+        return written;
+    }
+
+    /** A change that only deletes may use the room kept in reserve: it is what makes room on a full disk. */
+    private async commitWithReserve(change: ImageChange): Promise<StoredImage[]> {
+        try {
+            return await this.apply(change);
+        } catch (error) {
+            const isFull = error instanceof ApiError && error.code === 'InsufficientStorage';
+            const onlyDeletes = (change.put ?? []).length === 0 && (change.delete ?? []).length > 0;
+            if (isFull && onlyDeletes && this.reserve.release(this.clock.now())) {
+                return this.apply(change);
+            }
+            throw error;
+        }
+    }
+
+    private async apply(change: ImageChange): Promise<StoredImage[]> {
         const { put = [], delete: remove = [], settle = [], drop = [] } = change;
         return this.connection.write(() => {
             this.pending.settle(settle);

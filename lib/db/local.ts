@@ -14,6 +14,7 @@ import { LocalJobs } from './local-jobs';
 import { LocalPending } from './local-pending';
 import { prepareSchema, readMeta } from './local-schema';
 import { exportRawFiles, type ExportResult } from './raw-export';
+import { Reserve } from './reserve';
 import { RawFiles, UnseenRawFiles } from './raw-files';
 
 /** What the database tells the operator; a bunyan logger is one. */
@@ -90,7 +91,9 @@ export class LocalDatabase implements Database {
         const connection = await Connection.open(path.join(databaseDir, 'imgapi.db'));
         try {
             const id = await prepareSchema(connection, clock.uuid());
-            const images = new LocalImages(connection, clock);
+            const reserve = new Reserve(path.join(databaseDir, 'imgapi.reserve'));
+            reserve.keep(clock.now());
+            const images = new LocalImages(connection, clock, reserve);
             this.parts = {
                 id,
                 connection,

@@ -5,6 +5,7 @@ import type { Call, CallState, Headers, Services } from '../api/call';
 import { Query } from '../api/query';
 import type { Route } from '../api/route';
 import { ApiError } from '../errors';
+import { compacted } from './compact';
 import { announcedLength, ClientGone, hasUnreadBody, readStream, readValue } from './body';
 
 /** What every answer carries about the server. */
@@ -168,6 +169,15 @@ export class HttpCall implements Call {
         } else {
             this.send(status, JSON.parse(pretty.toString()), headers);
         }
+    }
+
+    async sendJsonStream(status: number, pieces: AsyncIterable<Buffer>): Promise<void> {
+        const { format, type } = this.#format;
+        await this.sendStream(
+            status,
+            { 'Content-Type': type },
+            format === 'json' ? pieces : compacted(pieces),
+        );
     }
 
     sendBytes(status: number, body: Buffer, headers: Headers): void {

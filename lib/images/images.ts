@@ -151,6 +151,27 @@ export class Images {
             : { pieces: pieces([first.value, second.value], pages) };
     }
 
+    /** All records as they are stored, by publication. */
+    async *records(): AsyncGenerator<RawImage> {
+        let after: ListPosition | undefined;
+        for (;;) {
+            const found = await this.#database.images.query({
+                anyOf: [{}],
+                order: 'asc',
+                limit: PAGE,
+                ...(after && { after }),
+            });
+            for (const { raw } of found) {
+                yield raw;
+            }
+            const last = found.at(-1);
+            if (!last || found.length < PAGE) {
+                return;
+            }
+            after = { publishedAt: last.raw.published_at ?? '', uuid: last.uuid };
+        }
+    }
+
     /** Non-empty pages of list items. */
     async *#pages(
         query: Omit<ImageQuery, 'limit' | 'after'>,

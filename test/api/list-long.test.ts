@@ -36,6 +36,16 @@ describe('ListImages: long lists', () => {
         assert.equal(answer.headers['content-type'], 'application/json');
     });
 
+    it('come without white space where the client accepts plain text only', async () => {
+        const image = testImage(5000, { description: 'a "b": c\\', tagsObj: { 'x\\': 'y": z' } });
+        await registry.plant(image);
+        const pretty = await registry.client.get('/images');
+        const compact = await registry.client.get('/images', { accept: 'text/plain' });
+        assert.equal(compact.headers['content-type'], 'text/plain');
+        assert.equal(compact.text, JSON.stringify(pretty.json));
+        await registry.client.delete(`/images/${image.uuid}`);
+    });
+
     it('come descending in exactly the reverse order', async () => {
         assert.deepEqual(
             (await registry.client.get('/images?sort=published_at.desc')).uuids,

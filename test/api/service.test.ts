@@ -111,6 +111,14 @@ describe('Service endpoints', () => {
             assert.deepEqual(state.storageTypes, ['local']);
         });
 
+        it('shows the records of the database', async () => {
+            const image = await registry.client.create();
+            const answer = await registry.client.get('/state');
+            const { db } = answer.json as { db: { manifestFromUuid: Record<string, { value: unknown }> } };
+            assert.equal(answer.text, JSON.stringify(answer.json, null, 2));
+            assert.deepEqual(db.manifestFromUuid[image.uuid]?.value, await registry.record(image.uuid));
+        });
+
         it('needs a signature', async () => {
             assertError(await registry.anonymous.get('/state'), 401, 'UnauthorizedError');
             assertError(await registry.anonymous.post('/state?action=dropcaches'), 401, 'UnauthorizedError');

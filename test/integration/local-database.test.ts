@@ -7,6 +7,7 @@ import { Connection } from '../../lib/db/local-connection';
 import { networkFilesystem } from '../../lib/db/local-filesystem';
 import { LocalImages } from '../../lib/db/local-images';
 import { SchemaTooNew } from '../../lib/db/local-schema';
+import { Reserve } from '../../lib/db/reserve';
 import { ApiError, type ErrorCode } from '../../lib/errors';
 import { testImage, testUuid } from '../support/images';
 import { localDatabase, open } from '../support/local-database';
@@ -32,7 +33,11 @@ describe('the embedded database', () => {
         const database = await open(place);
         await database.images.commit({ put: [{ raw: testImage(1) }] });
         const connection = await Connection.open(file);
-        const images = new LocalImages(connection, { now: () => 5, uuid: () => testUuid(9) });
+        const images = new LocalImages(
+            connection,
+            { now: () => 5, uuid: () => testUuid(9) },
+            new Reserve(path.join(place, 'reserve')),
+        );
         connection.exec('PRAGMA max_page_count = 1');
         const big = { raw: testImage(2, { description: 'x'.repeat(1e6) }) };
         await assert.rejects(

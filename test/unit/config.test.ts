@@ -74,7 +74,7 @@ describe('loadConfig (config.md §1 to §3)', () => {
                     writeTimeout: 60_000,
                     idleConnection: 130_000,
                     gracefulStop: 15_000,
-                    uploadSilence: 60_000,
+                    uploadSilence: 50_000,
                 },
             );
         });
