@@ -62,7 +62,6 @@ export class Audit {
             return;
         }
         const { req, res, error, state } = call;
-        const { socket } = req;
         const { principal } = state;
         const version = req.headers['accept-version'];
         const line =
@@ -73,8 +72,9 @@ export class Audit {
                 ? member('remoteUser', principal.user) + member('keyFingerprint', principal.keyFingerprint)
                 : '') +
             member('req_id', call.id) +
-            `,"remoteAddress":"${String(socket.remoteAddress)}","remotePort":${Number(socket.remotePort)}` +
-            `,"latency":${latency},"secure":${'encrypted' in socket}` +
+            member('remoteAddress', call.remoteAddress) +
+            member('remotePort', call.remotePort) +
+            `,"latency":${latency},"secure":${'encrypted' in req.socket}` +
             (error instanceof Error ? member('err', { name: error.name, message: error.message }) : '') +
             `,"req":{"method":"${call.method}"` +
             member('url', call.url) +

@@ -48,6 +48,9 @@ export class HttpCall implements Call {
     /** Headers of the answer, for the audit record. */
     sentHeaders: Headers = {};
     version2 = false;
+    /** Of the client, also after it has gone. */
+    readonly remoteAddress: string | undefined;
+    readonly remotePort: number | undefined;
     /** The path without the query. */
     readonly path: string;
     readonly search: string;
@@ -66,6 +69,8 @@ export class HttpCall implements Call {
     ) {
         const id = req.headers['request-id'] ?? req.headers['x-request-id'];
         this.id = typeof id === 'string' && id !== '' && id.length <= LONGEST_REQUEST_ID ? id : randomUUID();
+        this.remoteAddress = req.socket.remoteAddress;
+        this.remotePort = req.socket.remotePort;
         const mark = req.url.indexOf('?');
         this.path = mark === -1 ? req.url : req.url.slice(0, mark);
         this.search = mark === -1 ? '' : req.url.slice(mark + 1);

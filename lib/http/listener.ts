@@ -55,6 +55,7 @@ type AnsweringSocket = Socket & { [ANSWER]?: http.ServerResponse };
 /** A listening socket whose requests go to the HTTP application. */
 export class Listener {
     readonly #server: http.Server;
+    readonly #sockets = new Set<AnsweringSocket>();
 
     constructor(app: Server, identity: Identity, limits: LimitsConfig) {
         this.#server = http.createServer({
@@ -70,6 +71,10 @@ export class Listener {
             (req.socket as AnsweringSocket)[ANSWER] = res;
             app.server.emit(event, req, res);
         };
+        this.#server.on('connection', (socket: AnsweringSocket) => {
+            this.#sockets.add(socket);
+            socket.once('close', () => this.#sockets.delete(socket));
+        });
         this.#server
             .on('request', pass('request'))
             .on('checkContinue', pass('checkContinue'))
@@ -93,11 +98,19 @@ export class Listener {
         return this.#server.address() as AddressInfo;
     }
 
+    #closeIdle(): void {
+        for (const socket of this.#sockets) {
+            if (socket[ANSWER]?.writableFinished !== false) {
+                socket.destroySoon();
+            }
+        }
+    }
+
     /** Takes no more connections, lets requests finish for at most `grace` ms, then cuts what is left. */
     async stop(grace: number): Promise<void> {
         const timer = setTimeout(() => this.#server.closeAllConnections(), grace);
-        // Connections that become idle later are not closed by `close`.
-        const idle = setInterval(() => this.#server.closeIdleConnections(), IDLE_CHECK_INTERVAL);
+        // Node closes those that are idle now and have served a request; not those that become idle, nor new ones.
+        const idle = setInterval(() => this.#closeIdle(), IDLE_CHECK_INTERVAL);
         await new Promise<void>((resolve) => {
             this.#server.close(() => resolve());
         });
