@@ -24,13 +24,17 @@ function rangeApplies(ifRange: string | undefined, etag: string, lastModified: D
     );
 }
 
-/** One range of bytes: from a first to a last one, from a first one on, or so many at the end. */
-const ONE_RANGE = /^bytes=\s*(\d*)\s*-\s*(\d*)\s*$/i;
+/**
+ * One range of bytes: from a first to a last one, from a first one on, or so many at the end. Its parts are trimmed
+ * apart from it: with optional blanks in the expression, a header of blanks would take quadratic time.
+ */
+const ONE_RANGE = /^bytes=([^-]*)-([^-]*)$/i;
+const POSITION = /^\d*$/;
 
 /** The part of `size` bytes that a Range header names; undefined if the header is to be passed over. */
 function parseRange(header: string, size: number): ByteRange | 'outside' | undefined {
-    const [, first = '', last = ''] = ONE_RANGE.exec(header) ?? [];
-    if (first === '' && last === '') {
+    const [, first = '', last = ''] = (ONE_RANGE.exec(header) ?? []).map((part) => part.trim());
+    if ((first === '' && last === '') || !POSITION.test(first) || !POSITION.test(last)) {
         return undefined;
     }
     if (first === '') {
