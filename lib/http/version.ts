@@ -4,6 +4,9 @@ import { ApiError } from '../errors';
 /** The API versions this server speaks; they differ in the `channels` field only (endpoints.md §1.3). */
 const VERSIONS = ['1.0.0', '2.0.0'];
 
+/** Longer ranges are refused, in characters: judging one, and remembering it, costs in proportion to its length. */
+const LONGEST_RANGE = 256;
+
 const MOST_REMEMBERED = 200;
 const remembered = new Map<string, boolean>();
 
@@ -22,6 +25,12 @@ export function acceptsVersion2(
         return false;
     }
     const range = String(asked === '' ? (headers['x-api-version'] ?? '*') : asked);
+    if (range.length > LONGEST_RANGE) {
+        throw new ApiError(
+            'InvalidVersion',
+            `Accept-Version has ${range.length} characters; it takes a range of at most ${LONGEST_RANGE}.`,
+        );
+    }
     const known = remembered.get(range);
     if (known !== undefined) {
         return known;

@@ -220,7 +220,16 @@ describe('HTTP: every request', () => {
                 assert.equal(answer.status, 200, answer.text);
             });
         }
-        for (const version of ['~3', '~99', '0.x', 'junk', '>2', '1.0.1', 'x'.repeat(500)]) {
+        for (const version of [
+            '~3',
+            '~99',
+            '0.x',
+            'junk',
+            '>2',
+            '1.0.1',
+            'x'.repeat(500),
+            '1||'.repeat(200),
+        ]) {
             it(`does not speak "${version.slice(0, 10)}"`, async () => {
                 const answer = await registry.anonymous.get('/ping', { 'accept-version': version });
                 assertError(answer, 400, 'InvalidVersion');
