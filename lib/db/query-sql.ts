@@ -31,6 +31,8 @@ const ELEMENT = 'attribute = ? AND value = ?';
 
 /** Trigrams find substrings of at least so many characters. */
 const SHORTEST_MATCH = 3;
+/** Characters of a substring that are looked up as trigrams, each at a cost; the rest is decided on what they find. */
+const LONGEST_MATCH = 64;
 const TEXT_COLUMNS = ['name', 'version'] as const;
 
 /** The paths to the images that meet one of the filter's conditions. With several, the one to the fewest is best. */
@@ -66,8 +68,13 @@ function columnPaths(filter: ImageFilter): AccessPath[] {
 function textPaths(filter: ImageFilter): AccessPath[] {
     return TEXT_COLUMNS.flatMap((column) => {
         const wanted = filter[column];
-        return wanted && 'contains' in wanted && Array.from(wanted.contains).length >= SHORTEST_MATCH
-            ? [{ via: 'text', match: `${column} : "${wanted.contains.replaceAll('"', '""')}"` }]
+        if (!wanted || !('contains' in wanted)) {
+            return [];
+        }
+        // A character is one or two code units.
+        const start = Array.from(wanted.contains.slice(0, 2 * LONGEST_MATCH)).slice(0, LONGEST_MATCH);
+        return start.length >= SHORTEST_MATCH
+            ? [{ via: 'text', match: `${column} : "${start.join('').replaceAll('"', '""')}"` }]
             : [];
     });
 }

@@ -40,6 +40,8 @@ const STATES: ReadonlyMap<string, StateFilter> = new Map([
 const LIMITED_STATES = new Set(['active', 'all']);
 
 const TAG_PREFIX = 'tag.';
+/** Tags, and billing tags, that one request may ask for: a database takes only so many conditions at once. */
+const MOST_TAGS = 400;
 const SORT_ATTRIBUTE = 'published_at';
 
 /**
@@ -197,13 +199,17 @@ function readFilter(params: ListParams): ImageFilter {
     const owner = single(params, 'owner');
     const os = single(params, 'os');
     const type = single(params, 'type');
-    const asked = Object.keys(params)
-        .filter((param) => param.startsWith(TAG_PREFIX))
-        .map((param) => ({ key: param.slice(TAG_PREFIX.length), value: single(params, param) ?? '' }));
+    const tagParams = Object.keys(params).filter((param) => param.startsWith(TAG_PREFIX));
+    refuseMany(tagParams.length, 'tag');
+    const asked = tagParams.map((param) => ({
+        key: param.slice(TAG_PREFIX.length),
+        value: single(params, param) ?? '',
+    }));
     const tags = asked.filter(({ value }) => value !== '').map(({ key, value }) => `${key}=${value}`);
     // A tag without a value asks for the key, whatever its value.
     const tagKeys = asked.filter(({ value }) => value === '').map(({ key }) => key);
     const billingTags = [params.billing_tag ?? []].flat().map((tag) => withoutNul(tag, 'billing_tag'));
+    refuseMany(billingTags.length, 'billing_tag');
     return {
         ...(name !== undefined && { name: textFilter(name) }),
         ...(version !== undefined && { version: textFilter(version) }),
@@ -214,6 +220,16 @@ function readFilter(params: ListParams): ImageFilter {
         ...(tagKeys.length > 0 && { tagKeys }),
         ...(billingTags.length > 0 && { billingTags }),
     };
+}
+
+/** @throws ApiError InvalidParameter if so many tags are asked for that no database could look for all of them */
+function refuseMany(count: number, name: string): void {
+    if (count > MOST_TAGS) {
+        throw invalidParameter(
+            `The request asks for ${count} tags by parameter ${show(name)}; it takes at most ${MOST_TAGS}.`,
+            name,
+        );
+    }
 }
 
 /** A leading `~` asks for a part of the text. */

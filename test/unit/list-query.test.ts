@@ -300,6 +300,15 @@ describe('parseListQuery (endpoints.md §3 ListImages)', () => {
         });
     }
 
+    it('refuses more tags than a database can look for at once', () => {
+        const tags = (count: number) =>
+            Object.fromEntries(Array.from({ length: count }, (_, at) => [`tag.k${at}`, 'v']));
+        assert.equal(filters(tags(400))[0]?.tags?.length, 400);
+        assert.equal(failure(tags(401)), '422 InvalidParameter: tag Invalid');
+        const billingTags = Array.from({ length: 401 }, String);
+        assert.equal(failure({ billing_tag: billingTags }), '422 InvalidParameter: billing_tag Invalid');
+    });
+
     it('refuses NUL characters, which no database can look for', () => {
         for (const name of ['name', 'owner', 'os', 'type', 'account', 'tag.x', 'tag.\0', 'billing_tag']) {
             assert.equal(failure({ [name]: 'x\0' }), `422 InvalidParameter: ${name} Invalid`);

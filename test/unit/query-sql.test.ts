@@ -100,6 +100,22 @@ describe('image queries as SQL', () => {
         assert.equal(fallbackPath({ name: { contains: 'abc' } }).via, 'order');
     });
 
+    it('looks up the start of a long substring only, and whole characters of it', () => {
+        for (const character of ['a', '日', '\u{1f600}']) {
+            const contains = character.repeat(100_000);
+            const [path] = accessPaths({ name: { contains } });
+            assert.deepEqual(path, { via: 'text', match: `name : "${character.repeat(64)}"` });
+        }
+    });
+
+    it('takes as many conditions at once as a request may have', () => {
+        const tags = Array.from({ length: 400 }, (_, at) => `k${at}=v`);
+        const filter: ImageFilter = { ...active, tags, billingTags: tags };
+        const anyOf = [filter, { ...filter, public: true }, { ...filter, acl: testUuid(1) }];
+        const { sql, params } = selectPositions({ anyOf, order: 'asc', limit: 1 }, anyOf.map(fallbackPath));
+        assert.deepEqual(connection.prepare(sql).all(params), []);
+    });
+
     it('counts no further than told, without looking at images where side tables suffice', () => {
         for (const path of accessPaths({ tags: ['a=b'], name: { contains: 'abc' } })) {
             const size = pathSize(path, 200);
