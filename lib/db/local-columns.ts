@@ -1,6 +1,6 @@
 /** From a raw record to its index columns and elements (moray.md §1.3, §2.4). */
 import type { RawImage } from '../manifest';
-import type { SqlValue } from './sqlite';
+import { keptText, type SqlValue } from './sqlite';
 
 /** The array fields whose elements can be searched for. `tag_keys` is made from `tags`: what stands before the first `=`. */
 export type ElementAttribute = 'acl' | 'billing_tags' | 'channels' | 'tags' | 'tag_keys';
@@ -27,11 +27,11 @@ export const VALUE_COLUMNS = [
     'published_at',
 ] as const;
 
-/** A string column holds the text of any scalar, as Moray's do. */
+/** A string column holds the text of any scalar, as Moray's do, in the form in which it can be found again. */
 function text(value: unknown): string | null {
     switch (typeof value) {
         case 'string':
-            return value;
+            return keptText(value);
         case 'number':
         case 'boolean':
             return String(value);

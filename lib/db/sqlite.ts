@@ -55,11 +55,25 @@ class OpenError extends Error {
     override readonly name = 'OpenError';
 }
 
-/** The text SQLite would cut at a NUL character keeps its length; NUL and U+FFFD count as the same. */
-function bindable(params: readonly SqlValue[]): SqlValue[] {
-    return params.map((value) =>
-        typeof value === 'string' && value.includes('\0') ? value.replaceAll('\0', '\ufffd') : value,
-    );
+/**
+ * The text as the database keeps it. It would cut one at a NUL character and has no form for half a surrogate pair:
+ * in the place of either stands U+FFFD, so that texts which differ only there are one and the same.
+ */
+export function keptText(text: string): string {
+    return text.replaceAll('\0', '\ufffd').replace(/\p{Surrogate}/gu, '\ufffd');
+}
+
+/** @throws TypeError for what is no SqlValue, whatever its type says: the library would abort the process */
+function bindable(params: readonly unknown[]): SqlValue[] {
+    return params.map((value) => {
+        if (typeof value === 'string') {
+            return value.includes('\0') ? value.replaceAll('\0', '\ufffd') : value;
+        }
+        if (typeof value !== 'number' && value !== null) {
+            throw new TypeError(`A value of type ${typeof value} cannot be given to the database.`);
+        }
+        return value;
+    });
 }
 
 class LibsqlStatement implements SqliteStatement {

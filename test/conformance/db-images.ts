@@ -56,6 +56,17 @@ export function describeImages(subject: Subject): void {
             );
         });
 
+        it('keeps texts that no database can hold as they are, also where they are searched for', async () => {
+            const tags = ['\ud800=1', '\ud801=1', '\ufffd=1', 'a\0=1', 'a\ufffd=1'];
+            const raw = testImage(1, { tags, billing_tags: tags });
+            await images().commit({ put: [{ raw }] });
+            assert.deepEqual((await images().get(raw.uuid))?.raw, raw);
+            await images().commit({ put: [{ raw: { ...raw, tags: tags.slice(1), billing_tags: [] } }] });
+            const left = await images().query({ anyOf: [{ tagKeys: ['a\ufffd'] }], order: 'asc', limit: 5 });
+            assert.equal(left.length, 1);
+            await images().commit({ delete: [{ uuid: raw.uuid }] });
+        });
+
         it('changes the etag with the content, and only then', async () => {
             const [first] = await images().commit({ put: [{ raw: testImage(1) }] });
             const [same] = await images().commit({ put: [{ raw: testImage(1) }] });
