@@ -1,4 +1,4 @@
-import { EtagConflict } from '../db/driver';
+import { EtagConflict, ImageNotFound } from '../db/driver';
 import { ApiError } from '../errors';
 import type { Image } from '../images/image';
 import type { Call } from './call';
@@ -16,8 +16,8 @@ export async function reload(call: Call): Promise<Image> {
 }
 
 /**
- * Changes the call's image. When somebody else changed it meanwhile, the checks of the route and the change are made
- * again on the new version, so that no update is lost and no condition is judged on an old one.
+ * Changes the call's image. When somebody else changed or deleted it meanwhile, the checks of the route and the change
+ * are made again on the new version, so that no update is lost and no condition is judged on an old one.
  *
  * @param change gives the image as written; it throws what forbids the change
  */
@@ -28,7 +28,7 @@ export async function mutate(call: Call, change: (image: Image) => Promise<Image
             try {
                 return await change(image);
             } catch (err) {
-                if (!(err instanceof EtagConflict)) {
+                if (!(err instanceof EtagConflict || err instanceof ImageNotFound)) {
                     throw err;
                 }
                 if (attempt === ATTEMPTS) {

@@ -108,6 +108,17 @@ describe('two server processes on one folder', function () {
         });
     });
 
+    it('delete an image once when both are asked to', async () => {
+        await withTwo(async (one, other) => {
+            for (let round = 0; round < ROUNDS; round++) {
+                const { uuid } = await one.create();
+                await other.get(at(uuid));
+                const answers = await Promise.all([one.delete(at(uuid)), other.delete(at(uuid))]);
+                assert.deepEqual(answers.map(({ status }) => status).sort(), [204, 404]);
+            }
+        });
+    });
+
     it('end with one image when both give two images the same new uuid', async () => {
         await withTwo(async (one, other) => {
             const wanted = newUuid();
