@@ -47,10 +47,14 @@ async function run(file: string | undefined, debug: number): Promise<void> {
         const { address, port, family } = app.address;
         log.info(`Image API listening on <http://${family === 'IPv6' ? `[${address}]` : address}:${port}>.`);
         log.info('startup complete');
+        let stopping = false;
         for (const [signal, code] of Object.entries(EXIT_SIGNALS)) {
-            process.once(signal, () => {
+            process.on(signal, () => {
+                if (stopping) {
+                    exit(log, code);
+                }
+                stopping = true;
                 log.info({ signal }, 'stopping');
-                process.on(signal, () => exit(log, code));
                 void app.stop().then(() => exit(log, code));
             });
         }

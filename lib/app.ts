@@ -33,7 +33,7 @@ export async function startApp(config: Config, log: ServerLog): Promise<App> {
     const identity = { serverName: config.serverName ?? `IMGAPI/${VERSION}`, hostname: hostname() };
     const closers: (() => Promise<void>)[] = [];
     const closeAll = async () => {
-        for (const close of closers.reverse()) {
+        for (let close = closers.pop(); close; close = closers.pop()) {
             await close();
         }
     };
