@@ -2,7 +2,14 @@
 /** The process: arguments, configuration, start, signals. */
 import { setFlagsFromString } from 'node:v8';
 import { startApp } from './lib/app';
-import { censorConfig, loadConfig, processEnvironment, type Config } from './lib/config';
+import {
+    censorConfig,
+    DEFAULT_CONFIG_FILE,
+    DEFAULTS_FILE,
+    loadConfig,
+    processEnvironment,
+    type Config,
+} from './lib/config';
 import { parseArguments, unknownOptionsMessage, usage } from './lib/config/arguments';
 import { createLog, logVerbosity, type ServerLog } from './lib/log';
 import { VERSION } from './lib/version';
@@ -26,6 +33,8 @@ function configure(file: string | undefined, debug: number): { config: Config; l
             onWarning: (warning) => warnings.push(warning),
         });
         const log = createLog({ name: 'imgapi', ...logVerbosity(config.logLevel, debug) });
+        log.info({ defaultsPath: DEFAULTS_FILE }, 'load config defaults');
+        log.info({ configPath: file ?? DEFAULT_CONFIG_FILE }, 'load config path');
         log.info({ config: JSON.stringify(censorConfig(config)) }, 'loaded config');
         warnings.forEach((warning) => log.warn(warning));
         return { config, log };

@@ -4,7 +4,7 @@ import { runConfigCommand } from './config/dump';
 export { censorConfig } from './config/censor';
 export { processEnvironment, type Environment } from './config/environment';
 export { ConfigError } from './config/error';
-export { DEFAULT_CONFIG_FILE, loadConfig, type LoadOptions } from './config/load';
+export { DEFAULT_CONFIG_FILE, DEFAULTS_FILE, loadConfig, type LoadOptions } from './config/load';
 export type * from './config/types';
 
 if (require.main === module) {

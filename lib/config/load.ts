@@ -9,7 +9,8 @@ import { effectiveConfig, unknownKeyWarnings } from './validate';
 
 /** Where the instance file is unless another is named; `dataDir` does not move it. */
 export const DEFAULT_CONFIG_FILE = '/data/imgapi/etc/imgapi.config.json';
-const DEFAULTS_FILE = join(__dirname, '..', '..', 'etc', 'defaults.json');
+/** The defaults of the documented keys, part of the program. */
+export const DEFAULTS_FILE = join(__dirname, '..', '..', 'etc', 'defaults.json');
 
 export interface ConfigFiles {
     /** The instance file. */
