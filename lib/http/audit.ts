@@ -84,7 +84,11 @@ export class Audit {
             (state.body === undefined ? '' : member('body', loggedBody(state.body))) +
             `},"res":{"statusCode":${res.statusCode}` +
             member('headers', call.sentHeaders) +
-            (error instanceof ApiError ? member('body', error.toBody()) : '') +
+            (error instanceof ApiError
+                ? member('body', error.toBody())
+                : reads
+                  ? ''
+                  : member('body', loggedBody(call.sentJson()))) +
             `},"msg":"handled: ${res.statusCode}","time":"${isoNow()}","v":0}`;
         if (reads) {
             this.sink.writeSoon(line);

@@ -60,6 +60,7 @@ export class HttpCall implements Call {
     #query: Query | undefined;
     #log: Logger | undefined;
     #aborter: AbortController | undefined;
+    #sentJson: Buffer | undefined;
 
     constructor(
         readonly services: Services,
@@ -165,11 +166,13 @@ export class HttpCall implements Call {
 
     send(status: number, value: unknown, headers: Headers = {}): void {
         const text = this.#format.format === 'json' ? JSON.stringify(value, null, 2) : JSON.stringify(value);
-        this.#end(status, Buffer.from(text), { 'Content-Type': this.#format.type, ...headers });
+        this.#sentJson = Buffer.from(text);
+        this.#end(status, this.#sentJson, { 'Content-Type': this.#format.type, ...headers });
     }
 
     sendJson(status: number, pretty: Buffer, headers: Headers = {}): void {
         if (this.#format.format === 'json') {
+            this.#sentJson = pretty;
             this.#end(status, pretty, { 'Content-Type': 'application/json', ...headers });
         } else {
             this.send(status, JSON.parse(pretty.toString()), headers);
@@ -234,6 +237,11 @@ export class HttpCall implements Call {
         } else {
             this.send(apiError.status, apiError.toBody(), headers);
         }
+    }
+
+    /** The value that was answered as JSON, for the audit record; undefined if there was none. */
+    sentJson(): unknown {
+        return this.#sentJson && (JSON.parse(this.#sentJson.toString()) as unknown);
     }
 
     #internalError(err: unknown): ApiError {

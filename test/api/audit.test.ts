@@ -1,7 +1,17 @@
 /** The audit record of each request (config.md §7). */
 import assert from 'node:assert/strict';
-import { assertError, at, FILE, MANIFEST, newUuid, send } from '../support/api';
+import {
+    assertError,
+    at,
+    FILE,
+    MANIFEST,
+    newUuid,
+    send,
+    type ErrorBody,
+    type Manifest,
+} from '../support/api';
 import { signedHeaders } from '../support/keys';
+import { RawConnection } from '../support/raw-connection';
 import { Registry, testKeys } from '../support/registry';
 
 interface AuditRecord {
@@ -32,7 +42,7 @@ interface AuditRecord {
         version: string;
         body?: unknown;
     };
-    res: { statusCode: number; headers: Record<string, unknown>; body?: { code: string } };
+    res: { statusCode: number; headers: Record<string, unknown>; body?: unknown };
 }
 
 describe('Audit records', () => {
@@ -83,6 +93,46 @@ describe('Audit records', () => {
         assert.ok(record.res.headers.Etag);
     });
 
+    it('hold what a change was answered with: the uuid of a new image is in it', async () => {
+        let answered: unknown;
+        const record = await audited(async (headers) => {
+            answered = (await registry.client.post('/images', MANIFEST, headers)).json;
+        });
+        assert.deepEqual(record.res.body, answered);
+        const compact = await audited((headers) =>
+            registry.client.post('/images', MANIFEST, { ...headers, accept: 'text/plain' }),
+        );
+        assert.equal((compact.res.body as Manifest).name, MANIFEST.name);
+    });
+
+    it('are written for clients that went away, with their address', async () => {
+        const { uuid } = await registry.client.create();
+        const record = await audited(async (headers) => {
+            const connection = await RawConnection.open(registry.url);
+            const head = {
+                ...headers,
+                ...signedHeaders('alice', testKeys()[0]),
+                host: 'x',
+                expect: '100-continue',
+                'content-length': '1000',
+            };
+            connection.write(
+                [
+                    `PUT ${at(uuid, '/file?compression=none')} HTTP/1.1`,
+                    ...Object.entries(head).map(([name, value]) => `${name}: ${value}`),
+                    '\r\n',
+                ].join('\r\n'),
+            );
+            await connection.until(/100 Continue/);
+            connection.close();
+        });
+        assert.equal(record.route, 'AddImageFile');
+        assert.equal(record.remoteAddress, '127.0.0.1');
+        assert.ok(Number.isInteger(record.remotePort));
+        assert.notEqual(record.msg, 'handled: 200');
+        await registry.untilStored(uuid, []);
+    });
+
     it('name the action', async () => {
         const { uuid } = await registry.client.create();
         const record = await audited((headers) => registry.client.action(uuid, 'disable', {}, headers));
@@ -94,7 +144,7 @@ describe('Audit records', () => {
         const record = await audited((headers) => registry.client.get('/images?limit=x', headers));
         assert.equal(record.msg, 'handled: 422');
         assert.equal(record.err?.name, 'InvalidParameterError');
-        assert.equal(record.res.body?.code, 'InvalidParameter');
+        assert.equal((record.res.body as ErrorBody).code, 'InvalidParameter');
     });
 
     it('are written for requests without a route, too', async () => {
