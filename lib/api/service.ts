@@ -71,7 +71,7 @@ export function updateState(call: Call): void {
         throw new ApiError('InvalidArgument', `Parameter "action" is "${action}"; it takes "dropcaches".`);
     }
     call.services.images.dropCaches();
-    call.sendEmpty(202);
+    call.sendEmpty(202, { 'Content-Length': 0 });
 }
 
 /** POST /authkeys/reload answers before the keys are loaded; what goes wrong then is logged. */

@@ -72,6 +72,8 @@ export async function* readStream(req: IncomingMessage, timeout: number): AsyncG
                 throw new ApiError(
                     'RequestTimeout',
                     `The request body stopped arriving: no byte came for ${timeout / 1000} s.`,
+                    // A connection whose request may never end is of no use for another one.
+                    { headers: { Connection: 'close' } },
                 );
             }
             await new Promise<void>((resolve) => {

@@ -188,6 +188,7 @@ describe('HTTP: request bodies', () => {
                 head('POST /images', { 'content-type': 'application/json', 'content-length': '100' }) + '{',
             );
             assert.equal(answer.status, 408);
+            assert.equal(answer.headers.connection, 'close', 'the rest may never come');
             assert.equal((JSON.parse(answer.body) as { code: string }).code, 'RequestTimeout');
         });
 

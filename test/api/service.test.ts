@@ -131,6 +131,7 @@ describe('Service endpoints', () => {
             const answer = await registry.client.post('/state?action=dropcaches', {});
             assert.equal(answer.status, 202);
             assert.equal(answer.body.length, 0);
+            assert.equal(answer.headers['content-length'], '0');
             const { cache } = (await registry.client.get('/state')).json as {
                 cache: Record<string, { items: number }>;
             };
