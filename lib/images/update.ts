@@ -1,6 +1,7 @@
 /** UpdateImage: which fields a request may change, and the record that results (manifest.md §9). */
 import { ApiError, type FieldError } from '../errors';
 import { rawBoolean, type RawFile, type RawImage } from '../manifest';
+import { MAX_ENTRY_ERRORS } from './field-rule';
 import { isObject, show, toBoolean, toNumber, type JsonObject } from './json';
 import { normalizeRaw } from './serialize';
 import { searchTags } from './tags';
@@ -58,8 +59,8 @@ export function applyUpdate(
         ...Object.keys(changes)
             .filter((field) => !UPDATABLE.has(field))
             .map((field) => notAllowed(field, `The field ${show(field)} cannot be updated.`)),
-        ...OPERATOR_ONLY.filter((field) => changes[field] !== undefined).flatMap(
-            (field) => operatorFieldError(field, changes[field], current, account) ?? [],
+        ...OPERATOR_ONLY.filter((field) => changes[field] !== undefined).flatMap((field) =>
+            operatorFieldErrors(field, changes[field], current, account),
         ),
     ];
     if (errors.length > 0) {
@@ -88,42 +89,49 @@ function notAllowed(field: string, message: string): FieldError {
     return { field, code: 'NotAllowed', message };
 }
 
-/** Why this caller can't change the operator's field of this image so, if that is so. */
-function operatorFieldError(
+/** Why this caller can't change the operator's field of this image so; empty if it can. */
+function operatorFieldErrors(
     field: (typeof OPERATOR_ONLY)[number],
     value: unknown,
     current: RawImage,
     account: string | undefined,
-): FieldError | undefined {
+): FieldError[] {
     if (account !== undefined) {
-        return notAllowed(field, `Only an operator can update "${field}": leave it or the account out.`);
+        return [notAllowed(field, `Only an operator can update "${field}": leave it or the account out.`)];
     }
     if (UNACTIVATED_ONLY.has(field) && rawBoolean(current.activated)) {
-        return notAllowed(field, `"${field}" can be updated only as long as the image is not activated.`);
+        return [notAllowed(field, `"${field}" can be updated only as long as the image is not activated.`)];
     }
-    return field === 'files' ? filesError(value, current.files?.[0]) : undefined;
+    return field === 'files' ? filesErrors(value, current.files?.[0]) : [];
 }
 
-/** Why the value can't be an update of `files`. Only its first element counts, and of that only the digests. */
-function filesError(value: unknown, stored: RawFile | undefined): FieldError | undefined {
+/** Why the value can't be an update of `files`: only its first element counts, and of that only the digests. */
+function filesErrors(value: unknown, stored: RawFile | undefined): FieldError[] {
     const file: unknown = Array.isArray(value) ? value[0] : undefined;
     if (!isObject(file)) {
-        return invalidFiles(`The value ${show(value)} is not an array of one file with the digests to set.`);
+        return [
+            invalidFiles(`The value ${show(value)} is not an array of one file with the digests to set.`),
+        ];
     }
     if (!stored) {
-        return invalidFiles('The image has no file yet, whose digests could be set.');
+        return [invalidFiles('The image has no file yet, whose digests could be set.')];
     }
     const kept = new Map<string, unknown>(Object.entries(stored));
     const isDigest = (key: string) => DIGESTS.some((digest) => digest === key);
-    const changed = Object.keys(file).find((key) => !isDigest(key) && file[key] !== kept.get(key));
-    if (changed !== undefined) {
-        return notAllowed(
-            'files',
-            `Of a file only "digest" and "uncompressedDigest" can be updated; ${show(changed)} differs.`,
-        );
+    const changed = Object.keys(file).filter((key) => !isDigest(key) && file[key] !== kept.get(key));
+    if (changed.length > 0) {
+        return changed
+            .slice(0, MAX_ENTRY_ERRORS)
+            .map((key) =>
+                notAllowed(
+                    'files',
+                    `Of a file only "digest" and "uncompressedDigest" can be updated; ${show(key)} differs.`,
+                ),
+            );
     }
-    const wrong = DIGESTS.find((digest) => file[digest] && typeof file[digest] !== 'string');
-    return wrong && invalidFiles(`The ${wrong} ${show(file[wrong])} of the file is not a string.`);
+    return DIGESTS.filter((digest) => file[digest] && typeof file[digest] !== 'string').map((digest) =>
+        invalidFiles(`The ${digest} ${show(file[digest])} of the file is not a string.`),
+    );
 }
 
 function invalidFiles(message: string): FieldError {

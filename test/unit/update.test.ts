@@ -102,6 +102,11 @@ describe('applyUpdate (manifest.md §9)', () => {
             ]) {
                 assert.deepEqual(failure({ files: [{ digest: 'd', ...change }] }, raw), ['files NotAllowed']);
             }
+            assert.deepEqual(failure({ files: [{ sha1: 'y', size: 1, digest: 'd', stor: 'x' }] }, raw), [
+                'files NotAllowed',
+                'files NotAllowed',
+                'files NotAllowed',
+            ]);
             const inherited = JSON.parse('[{"__proto__":null}]') as unknown;
             assert.deepEqual(failure({ files: inherited }, raw), ['files NotAllowed']);
         });
