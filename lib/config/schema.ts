@@ -208,12 +208,12 @@ const properties: Record<string, KeySchema> = {
         'Where manifests are kept: in a database in `databaseDir`, or in the shared database of Moray. ' +
             'This version has the local one only.',
     ),
-    placeholderImageLifespanDays: {
+    placeholderImageLifespanDays: reserved({
         type: 'number',
         exclusiveMinimum: 0,
         expected: 'a number of days above 0',
         description: 'Days until an image that was never finished is removed.',
-    },
+    }),
     allowLocalCreateImageFromVm: reserved(
         flag('Allow creating images from machines without an object store.'),
     ),
@@ -259,9 +259,11 @@ const properties: Record<string, KeySchema> = {
             expected: 'an array of SSH public keys',
         },
         expected: 'an object from user names to arrays of SSH public keys',
-        description: 'Keys of the users who may write, beside those in the key files.',
+        description: 'Keys of the users who may write.',
     },
-    adminUuid: optionalText('a uuid', 'Account of the operator: owner of imported images in mode `dc`.'),
+    adminUuid: reserved(
+        optionalText('a uuid', 'Account of the operator: owner of imported images in mode `dc`.'),
+    ),
     serviceName: reserved(optionalText('a text', 'Label `service` of metrics.')),
     instanceUuid: reserved(optionalText('a uuid', 'Label `instance` of metrics.')),
     serverUuid: reserved(optionalText('a uuid', 'Label `server` of metrics.')),
@@ -305,7 +307,7 @@ const properties: Record<string, KeySchema> = {
         pattern: '^/',
         default: '/data/imgapi',
         expected: 'an absolute path',
-        description: 'Folder of image files, archived manifests and keys.',
+        description: 'Folder of image files and archived manifests.',
     },
     databaseDir: {
         type: 'string',
