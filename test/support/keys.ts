@@ -15,7 +15,21 @@ export interface TestKey {
 /** Makes an RSA key in the folder. */
 export function makeKey(folder: string, name = 'id_rsa', type = 'rsa', bits = '2048'): TestKey {
     const file = join(folder, name);
-    execFileSync('ssh-keygen', ['-q', '-t', type, '-b', bits, '-m', 'PEM', '-N', '', '-C', 'test', '-f', file]);
+    execFileSync('ssh-keygen', [
+        '-q',
+        '-t',
+        type,
+        '-b',
+        bits,
+        '-m',
+        'PEM',
+        '-N',
+        '',
+        '-C',
+        'test',
+        '-f',
+        file,
+    ]);
     return {
         publicLine: readFileSync(`${file}.pub`, 'utf8').trim(),
         privateKey: readFileSync(file, 'utf8'),
@@ -30,7 +44,9 @@ export function signedHeaders(
     { algorithm = 'rsa-sha256', date = new Date() }: { algorithm?: string; date?: Date } = {},
 ): { date: string; authorization: string } {
     const text = date.toUTCString();
-    const signature = createSign(algorithm.toUpperCase()).update(`date: ${text}`).sign(key.privateKey, 'base64');
+    const signature = createSign(algorithm.toUpperCase())
+        .update(`date: ${text}`)
+        .sign(key.privateKey, 'base64');
     return {
         date: text,
         authorization: `Signature keyId="${user}",algorithm="${algorithm}",signature="${signature}"`,

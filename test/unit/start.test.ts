@@ -72,7 +72,8 @@ describe('npm start', () => {
     }
 
     describe('prepare', () => {
-        const later = Date.now() / 1000 + 60;
+        /** Of a file that changes after the build; asked in the test, which may run minutes after this line. */
+        const later = () => Date.now() / 1000 + 60;
 
         it('installs when node_modules is missing or the lock file has changed', () => {
             const root = clone();
@@ -99,11 +100,11 @@ describe('npm start', () => {
         it('builds what is missing, newer, or of another tsconfig', () => {
             const root = clone();
             assert.equal(prepare.buildReason(root), undefined);
-            utimesSync(join(root, 'lib/part.ts'), later, later);
+            utimesSync(join(root, 'lib/part.ts'), later(), later());
             assert.equal(prepare.buildReason(root), 'stale');
-            utimesSync(join(root, 'node_modules/.imgapi-build'), later, later);
+            utimesSync(join(root, 'node_modules/.imgapi-build'), later(), later());
             assert.equal(prepare.buildReason(root), undefined);
-            utimesSync(join(root, 'tsconfig.json'), later + 1, later + 1);
+            utimesSync(join(root, 'tsconfig.json'), later() + 1, later() + 1);
             assert.equal(prepare.buildReason(root), 'stale');
             rmSync(join(root, 'main.js'));
             assert.equal(prepare.buildReason(root), 'missing');
@@ -115,7 +116,7 @@ describe('npm start', () => {
                 join(root, 'package.json'),
                 '{"engines": {"node": ">=20"}, "scripts": {"build": "exit 1"}}',
             );
-            utimesSync(join(root, 'main.ts'), later, later);
+            utimesSync(join(root, 'main.ts'), later(), later());
             assert.throws(() => prepare.prepare({ root }), { message: /^"npm run --silent build" failed; / });
             utimesSync(join(root, 'main.ts'), 1, 1);
             assert.equal(prepare.buildReason(root), 'stale');
