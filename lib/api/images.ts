@@ -25,8 +25,11 @@ async function findMarker(
     if (!image) {
         throw new ApiError('ResourceNotFound', `The marker, image ${marker.uuid}, does not exist.`);
     }
-    const publishedAt = image.raw.published_at;
-    return publishedAt ? { publishedAt, uuid: marker.uuid } : undefined;
+    // An old record may have anything there.
+    const publishedAt: unknown = image.raw.published_at;
+    return typeof publishedAt === 'string' && publishedAt !== ''
+        ? { publishedAt, uuid: marker.uuid }
+        : undefined;
 }
 
 async function findImages(call: Call): Promise<ListBody> {

@@ -272,6 +272,12 @@ describe('ListImages', () => {
                 assertError(await registry.client.get(`/images?${query}`), 422, 'InvalidParameter', field);
             });
         }
+        it('a marker whose record has no date in the place of one counts for nothing', async () => {
+            const odd = testUuid(500);
+            await registry.plant(testImage(500, { published_at: true as unknown as string }));
+            const all = (await registry.client.get('/images')).uuids;
+            assert.deepEqual((await registry.client.get(`/images?marker=${odd}`)).uuids, all);
+        });
         it('a marker that is no image is 404', async () => {
             assertError(await registry.client.get(`/images?marker=${UNKNOWN}`), 404, 'ResourceNotFound');
         });
