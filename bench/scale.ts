@@ -1,0 +1,59 @@
+/** How much of everything is measured. Sizes in bytes. */
+export interface Scale {
+    /** Paired rounds; of their ratios the median counts. */
+    readonly rounds: number;
+    /** Small reads per round; the lists, being larger, get fewer. */
+    readonly requests: number;
+    /** Requests before the first round, so that code is compiled and caches are warm. */
+    readonly warmUp: number;
+    /** Lengths of the lists. */
+    readonly lists: readonly number[];
+    /** Images in the small and in the large database. */
+    readonly fewImages: number;
+    readonly manyImages: number;
+    /** Requests with a filter that count, per round. */
+    readonly filtered: number;
+    /** Results that a filtered list is asked for. */
+    readonly filteredLimit: number;
+    readonly fileBytes: number;
+    /** Uploads at the same time, and the bytes that they bring together. */
+    readonly streams: readonly number[];
+    readonly streamBytes: number;
+    /** Requests at the verifier per round. */
+    readonly verifications: number;
+}
+
+const MIB = 1 << 20;
+export const GIB = 1 << 30;
+
+export const full: Scale = {
+    rounds: 5,
+    requests: 6000,
+    warmUp: 4000,
+    lists: [100, 1000],
+    // Some are disabled and not listed; the others still fill the longest list.
+    fewImages: 1050,
+    manyImages: 100_000,
+    filtered: 20,
+    filteredLimit: 100,
+    fileBytes: GIB,
+    streams: [1, 8, 32],
+    streamBytes: 256 * MIB,
+    verifications: 5000,
+};
+
+/** For a look at whether everything still runs: seconds, and numbers that mean nothing. */
+export const quick: Scale = {
+    rounds: 1,
+    requests: 100,
+    warmUp: 20,
+    lists: [10, 40],
+    fewImages: 50,
+    manyImages: 1000,
+    filtered: 2,
+    filteredLimit: 10,
+    fileBytes: 8 * MIB,
+    streams: [1, 8],
+    streamBytes: 8 * MIB,
+    verifications: 100,
+};
