@@ -34,7 +34,11 @@ export async function startApp(config: Config, log: ServerLog): Promise<App> {
     const closers: (() => Promise<void>)[] = [];
     const closeAll = async () => {
         for (let close = closers.pop(); close; close = closers.pop()) {
-            await close();
+            try {
+                await close();
+            } catch (err) {
+                log.error({ err }, 'a part of the server could not be closed properly');
+            }
         }
     };
     try {
@@ -69,7 +73,9 @@ export async function startApp(config: Config, log: ServerLog): Promise<App> {
         sweep.start();
         closers.push(() => sweep.stop());
 
-        const listener = new Listener(app, identity, config.limits);
+        const listener = new Listener(app, identity, config.limits, (err) => {
+            log.error({ err }, 'a connection could not be accepted');
+        });
         const address = await listener.listen(config.port, config.address);
         closers.push(() => listener.stop(config.limits.gracefulStop));
         return { address, stop: closeAll };

@@ -1,4 +1,5 @@
 /** Images: list, get, create, delete (endpoints.md §3). */
+import { DependencyConflict } from '../db/driver';
 import { ApiError, invalidParameter } from '../errors';
 import { buildImage, prepareCreate } from '../images/create';
 import { parseListQuery, type ListMarker } from '../images/list-query';
@@ -75,7 +76,7 @@ export async function createImage(call: Call): Promise<void> {
     const { images, clock } = call.services;
     const { manifest, origin } = prepareCreate(call.state.body, { account: account(call) });
     if (origin !== undefined && !(await images.has(origin))) {
-        throw new ApiError('OriginDoesNotExist', `The origin image "${origin}" does not exist here.`);
+        throw noOrigin(origin);
     }
     const { channel } = call.state;
     const raw = buildImage(manifest, {
@@ -83,7 +84,16 @@ export async function createImage(call: Call): Promise<void> {
         uuid: clock.uuid(),
         ...(channel !== undefined && { channels: [channel] }),
     });
-    sendImage(call, await images.create(raw));
+    try {
+        sendImage(call, await images.create(raw));
+    } catch (err) {
+        // It was deleted between the look at it and the commit.
+        throw err instanceof DependencyConflict ? noOrigin(err.uuid) : err;
+    }
+}
+
+function noOrigin(uuid: string): ApiError {
+    return new ApiError('OriginDoesNotExist', `The origin image "${uuid}" does not exist here.`);
 }
 
 /** Takes an image away, or out of the channel if it is in others as well (endpoints.md §3 delete). */
@@ -105,7 +115,7 @@ export async function deleteImage(call: Call): Promise<void> {
         if (channel !== undefined && others.length > 0 && !everywhere) {
             return images.save(current, { ...current.raw, channels: others });
         }
-        await images.remove(current);
+        await images.remove(current, channel);
         return current;
     });
     call.sendEmpty(204);

@@ -1,8 +1,11 @@
-import { EtagConflict, ImageNotFound } from '../db/driver';
+import { DependencyConflict, EtagConflict, ImageNotFound } from '../db/driver';
 import { ApiError } from '../errors';
 import type { Image } from '../images/image';
 import type { Call } from './call';
 import { loadedImage, loadImage } from './steps';
+
+/** What says that somebody else was faster. */
+const CONFLICTS = [EtagConflict, ImageNotFound, DependencyConflict];
 
 /** How often a change is tried against an image that other processes keep changing. */
 const ATTEMPTS = 50;
@@ -28,7 +31,7 @@ export async function mutate(call: Call, change: (image: Image) => Promise<Image
             try {
                 return await change(image);
             } catch (err) {
-                if (!(err instanceof EtagConflict || err instanceof ImageNotFound)) {
+                if (!CONFLICTS.some((conflict) => err instanceof conflict)) {
                     throw err;
                 }
                 if (attempt === ATTEMPTS) {

@@ -7,7 +7,7 @@ export class Query {
 
     /** @param search the query string without its `?` */
     constructor(search: string) {
-        this.#values = search === '' ? {} : querystring.parse(search);
+        this.#values = search === '' ? {} : querystring.parse(search, '&', '=', { maxKeys: 0 });
     }
 
     /** The one value of a parameter; undefined if it is not given. @throws ApiError InvalidParameter if repeated */

@@ -27,6 +27,6 @@ export function storageFor(call: Call, image: RawImage): StorageType {
         ownerIsAdmin: isUuid(config.adminUuid) && image.owner === config.adminUuid,
         requested: requested as StorageType | undefined,
         storageTypes: config.storageTypes,
-        remote: { manta: config.manta?.remote === true },
+        remote: { manta: config.manta?.remote === true, s3: config.s3?.remote === true },
     });
 }

@@ -1,6 +1,4 @@
-/**
- * What every way of authenticating promises. `test/conformance/auth.ts` holds each of them to it.
- */
+/** What every way of authenticating promises. */
 import type { IncomingHttpHeaders } from 'node:http';
 
 /** Who made a request. */

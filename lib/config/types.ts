@@ -22,6 +22,11 @@ export interface MantaConfig {
     remote?: boolean;
 }
 
+export interface S3Config {
+    bucket: string;
+    remote?: boolean;
+}
+
 /** Sizes in bytes, times in ms. */
 export interface LimitsConfig {
     /** Largest request line plus headers. */
@@ -64,6 +69,7 @@ export interface Config {
     databaseType: 'local' | 'moray';
     storageTypes: StorageType[];
     manta?: MantaConfig;
+    s3?: S3Config;
     limits: LimitsConfig;
     [key: string]: unknown;
 }

@@ -10,12 +10,17 @@ import type { RawImage, StorageType } from '../manifest';
 /** An image as the database has it. */
 export interface StoredImage {
     readonly uuid: string;
-    /** Changes with every different content of the record: the value for optimistic writes. Eight characters. */
+    /**
+     * The value for optimistic writes: a checksum of the record, as Moray makes it (moray.md §2.3), eight characters.
+     * Two different contents may share it, though not by chance in practice.
+     */
     readonly etag: string;
     /** When the record was written, in ms since the epoch. Together with `etag` it names one version. */
     readonly mtime: number;
     /** Length of the record's JSON text in characters, for caches to weigh it by. */
     readonly size: number;
+    /** Its place in the order of lists; '' if it is not published. */
+    readonly publishedAt: string;
     /** The record; parsed when first asked for. Immutable. */
     readonly raw: RawImage;
 }
@@ -87,6 +92,10 @@ export interface ImageChange {
     put?: readonly { raw: RawImage; etag?: string | null }[];
     /** Records to delete; they must exist. `etag` as for `put`. */
     delete?: readonly { uuid: string; etag?: string }[];
+    /** Images that must be there: origins of what is written. */
+    requires?: readonly string[];
+    /** Images that no other one may have as its origin (in the channel, if one is given): what is to go. */
+    withoutDependents?: readonly { uuid: string; channel?: string | undefined }[];
     /** Ids of pending objects that the written records now refer to. Each must still be live. */
     settle?: readonly string[];
     /** Objects that no record refers to after this change; they become condemned pending objects. */
@@ -106,6 +115,14 @@ export class ImageNotFound extends Error {
     override readonly name = 'ImageNotFound';
     constructor(readonly uuid: string) {
         super(`Image ${uuid} does not exist.`);
+    }
+}
+
+/** An image that a change requires is not there, or one that is to go has dependents. */
+export class DependencyConflict extends Error {
+    override readonly name = 'DependencyConflict';
+    constructor(readonly uuid: string) {
+        super(`What depends on image ${uuid}, or what it depends on, was changed by another request.`);
     }
 }
 
@@ -132,7 +149,7 @@ export interface ImageStore {
     get(uuid: string): Promise<StoredImage | undefined>;
     query(query: ImageQuery): Promise<StoredImage[]>;
     /** Applies a change; gives the written records in the order of `put`. Durable when it resolves.
-     * @throws EtagConflict, ImageNotFound, UniqueConflict, PendingObjectLost, with nothing changed. */
+     * @throws EtagConflict, ImageNotFound, DependencyConflict, UniqueConflict, PendingObjectLost, with nothing changed. */
     commit(change: ImageChange): Promise<StoredImage[]>;
     /** Images whose origin is `uuid` (and that are in `channel`, if given): how many, and the first few by uuid. */
     dependents(

@@ -70,7 +70,6 @@ export class Connection {
         this.closed = true;
         this.statements.clear();
         this.sqlite.close();
-        this.index?.close();
         this.index = undefined;
     }
 

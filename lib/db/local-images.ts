@@ -1,6 +1,7 @@
 /** The images of the embedded database (storage.md §6, moray.md §2). */
 import { ApiError } from '../errors';
 import type { Clock } from '../clock';
+import { DependencyConflict } from './driver';
 import type { ImageChange, ImageFilter, ImageQuery, ImageStore, StoredImage } from './driver';
 import type { Connection } from './local-connection';
 import { Pending } from './local-pending';
@@ -28,6 +29,12 @@ const SQL = {
         'WHERE state IS NOT NULL GROUP BY state',
     nextGeneration: "UPDATE meta SET value = value + 1 WHERE name = 'generation'",
 };
+
+function dependentsOf(uuid: string, channel: string | undefined): { where: string; params: string[] } {
+    return channel === undefined
+        ? { where: SQL.dependents, params: [uuid] }
+        : { where: SQL.dependents + SQL.inChannel, params: [uuid, channel] };
+}
 
 export class LocalImages implements ImageStore {
     private readonly records: Records;
@@ -85,8 +92,19 @@ export class LocalImages implements ImageStore {
 
     private async apply(change: ImageChange): Promise<StoredImage[]> {
         const { put = [], delete: remove = [], settle = [], drop = [] } = change;
+        const { requires = [], withoutDependents = [] } = change;
         return this.connection.write(() => {
             this.pending.settle(settle);
+            for (const uuid of requires) {
+                if (!this.records.find(uuid)) {
+                    throw new DependencyConflict(uuid);
+                }
+            }
+            for (const { uuid, channel } of withoutDependents) {
+                if (this.countDependents(uuid, channel) > 0) {
+                    throw new DependencyConflict(uuid);
+                }
+            }
             for (const { uuid, etag } of remove) {
                 this.records.remove(uuid, etag);
             }
@@ -104,15 +122,18 @@ export class LocalImages implements ImageStore {
         uuid: string,
         { channel, first }: { channel?: string; first: number },
     ): Promise<{ count: number; uuids: string[] }> {
-        const where = SQL.dependents + (channel === undefined ? '' : SQL.inChannel);
-        const params = channel === undefined ? [uuid] : [uuid, channel];
         return this.connection.snapshot(() => {
-            const count = this.connection.prepare(`SELECT count(*) ${where}`).get(params)?.[0];
+            const { where, params } = dependentsOf(uuid, channel);
             const uuids = this.connection
                 .prepare(`SELECT i._key ${where} ORDER BY i._key LIMIT ?`)
                 .all([...params, first]);
-            return { count: Number(count), uuids: uuids.map(([key]) => String(key)) };
+            return { count: this.countDependents(uuid, channel), uuids: uuids.map(([key]) => String(key)) };
         });
+    }
+
+    private countDependents(uuid: string, channel: string | undefined): number {
+        const { where, params } = dependentsOf(uuid, channel);
+        return Number(this.connection.prepare(`SELECT count(*) ${where}`).get(params)?.[0]);
     }
 
     async expired(now: string, limit: number): Promise<StoredImage[]> {
@@ -141,7 +162,7 @@ export class LocalImages implements ImageStore {
     /** Tells every process that images have changed; inside the transaction that changes them. */
     changed(): void {
         this.connection.prepare(SQL.nextGeneration).run();
-        // Our own writes leave the data version as it is.
+        // For what is read within the transaction; after it, the index tells.
         this.known = undefined;
     }
 

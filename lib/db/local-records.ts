@@ -44,6 +44,10 @@ class LocalImage implements StoredImage {
         this.size = json.length;
     }
 
+    get publishedAt(): string {
+        return publishedAt(this.raw);
+    }
+
     get raw(): RawImage {
         this.parsed ??= JSON.parse(this.json) as RawImage;
         return this.parsed;

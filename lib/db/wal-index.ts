@@ -1,33 +1,39 @@
-import { closeSync, openSync, readSync } from 'node:fs';
+import { openSync, readSync, statSync } from 'node:fs';
 
 /** Bytes of the header that SQLite writes anew with every commit (sqlite.org/walformat.html, "WAL-Index Header"). */
 const HEADER_SIZE = 48;
 
 /**
- * Open files by path. One descriptor a process: closing any other one would drop the locks that SQLite holds on the
- * file, as POSIX has it.
+ * Open files by path. They stay open until the process ends: closing any descriptor of the file would drop the locks
+ * that SQLite holds on it, as POSIX has it, and libsql may hold them for a while after it was told to close.
  */
-const open = new Map<string, { fd: number; users: number }>();
+const open = new Map<string, { fd: number; inode: number }>();
+
+function openOnce(path: string): number {
+    const inode = statSync(path).ino;
+    const known = open.get(path);
+    if (known?.inode === inode) {
+        return known.fd;
+    }
+    const fd = openSync(path, 'r');
+    open.set(path, { fd, inode });
+    return fd;
+}
 
 /**
  * The shared memory file beside a database in WAL mode, read to notice commits of any process.
  *
  * The same comparison is what `PRAGMA data_version` comes down to, at a fifth of the cost: no lock is taken. Make it
- * after SQLite has opened the database, and close it after SQLite has closed it.
+ * after SQLite has opened the database.
  */
 export class WalIndex {
-    readonly #path: string;
     readonly #fd: number;
     #seen = Buffer.alloc(HEADER_SIZE);
     #current = Buffer.alloc(HEADER_SIZE);
 
     /** @throws the error of the file system */
     constructor(database: string) {
-        this.#path = `${database}-shm`;
-        const shared = open.get(this.#path) ?? { fd: openSync(this.#path, 'r'), users: 0 };
-        shared.users++;
-        open.set(this.#path, shared);
-        this.#fd = shared.fd;
+        this.#fd = openOnce(`${database}-shm`);
     }
 
     /** Whether there may have been a commit since the last call. */
@@ -38,13 +44,5 @@ export class WalIndex {
         }
         [this.#seen, this.#current] = [this.#current, this.#seen];
         return true;
-    }
-
-    close(): void {
-        const shared = open.get(this.#path);
-        if (shared && --shared.users === 0) {
-            open.delete(this.#path);
-            closeSync(shared.fd);
-        }
     }
 }

@@ -203,8 +203,7 @@ export class HttpCall implements Call {
         try {
             this.#writeHead(status, headers);
             if (this.method !== 'HEAD') {
-                const { res } = this;
-                res.setTimeout(this.services.config.limits.writeTimeout, () => res.destroy());
+                this.#cutIfStalled();
                 for (; chunk.done !== true; chunk = await chunks.next()) {
                     await this.#write(chunk.value);
                 }
@@ -265,6 +264,12 @@ export class HttpCall implements Call {
         });
     }
 
+    /** Gives up a client that takes no byte of the answer for too long. */
+    #cutIfStalled(): void {
+        const { res } = this;
+        res.setTimeout(this.services.config.limits.writeTimeout, () => res.destroy());
+    }
+
     #end(status: number, body: Buffer | undefined, headers: Headers): void {
         const { req, res } = this;
         const all = body === undefined ? headers : { 'Content-Length': body.length, ...headers };
@@ -274,6 +279,7 @@ export class HttpCall implements Call {
                 // As a string, Node joins it with the head; the bytes are the same.
                 res.end(body.toString('latin1'), 'latin1');
             } else {
+                this.#cutIfStalled();
                 res.end(body);
             }
             return;

@@ -57,7 +57,13 @@ export class Listener {
     readonly #server: http.Server;
     readonly #sockets = new Set<AnsweringSocket>();
 
-    constructor(app: Server, identity: Identity, limits: LimitsConfig) {
+    /** @param onError is told what goes wrong while it listens */
+    constructor(
+        app: Server,
+        identity: Identity,
+        limits: LimitsConfig,
+        private readonly onError: (err: Error) => void,
+    ) {
         this.#server = http.createServer({
             maxHeaderSize: limits.headerBytes,
             headersTimeout: limits.headerTimeout,
@@ -95,6 +101,8 @@ export class Listener {
         await new Promise<void>((resolve, reject) => {
             this.#server.once('error', reject).listen(port, address, resolve);
         });
+        // Later ones, such as too many open files, are about single connections.
+        this.#server.removeAllListeners('error').on('error', this.onError);
         return this.#server.address() as AddressInfo;
     }
 

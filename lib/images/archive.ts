@@ -35,4 +35,9 @@ export class Archive {
         await staged.commit();
         return id;
     }
+
+    /** Replaces the archived manifest where no record is written along with it. */
+    async rewrite(uuid: string, manifest: Buffer): Promise<void> {
+        await this.pending.remove([await this.write(uuid, manifest)]);
+    }
 }

@@ -18,7 +18,7 @@ import type { StorageSet } from '../storage/driver';
 import { Archive } from './archive';
 import { givenUp } from './heartbeat';
 import { Image, type Form, type Rules } from './image';
-import { Objects } from './objects';
+import { ObjectMissing, Objects } from './objects';
 import { renderImage } from './serialize';
 import { Turns } from './turns';
 import { assertValidImage, profileFor } from './validate';
@@ -69,12 +69,14 @@ export class Images {
     readonly rules: Rules;
     readonly #database: Database;
     readonly #archive: Archive;
+    readonly #log: Logger;
     readonly #images = new LRUCache<string, Remembered>({ maxSize: IMAGE_CACHE_BYTES });
     readonly #lists = new LRUCache<string, Buffer>({ maxSize: LIST_CACHE_BYTES });
     #listsGeneration: number | undefined;
 
     constructor({ config, database, storages, clock, log }: ImagesParts) {
         this.#database = database;
+        this.#log = log;
         this.#archive = new Archive(storages.get('local'), database.pending, clock);
         this.objects = new Objects(database, storages, clock, log, config.limits.uploadSilence);
         this.rules = { mode: config.mode, channels: config.channels?.map(({ name }) => name) };
@@ -153,22 +155,10 @@ export class Images {
 
     /** All records as they are stored, by publication. */
     async *records(): AsyncGenerator<RawImage> {
-        let after: ListPosition | undefined;
-        for (;;) {
-            const found = await this.#database.images.query({
-                anyOf: [{}],
-                order: 'asc',
-                limit: PAGE,
-                ...(after && { after }),
-            });
-            for (const { raw } of found) {
+        for await (const page of this.#stored({ anyOf: [{}], order: 'asc' }, () => PAGE)) {
+            for (const { raw } of page) {
                 yield raw;
             }
-            const last = found.at(-1);
-            if (!last || found.length < PAGE) {
-                return;
-            }
-            after = { publishedAt: last.raw.published_at ?? '', uuid: last.uuid };
         }
     }
 
@@ -179,33 +169,41 @@ export class Images {
         limit: number | undefined,
     ): AsyncGenerator<Buffer[], undefined> {
         let left = limit ?? Infinity;
-        let after: ListPosition | undefined;
-        while (left > 0) {
-            const wanted = Math.min(left, PAGE);
-            const found = await this.#database.images.query({
-                ...query,
-                ...(after && { after }),
-                limit: wanted,
-            });
-            const items = found
+        for await (const page of this.#stored(query, () => Math.min(left, PAGE))) {
+            const items = page
                 .map((stored) => this.#remember(stored))
                 .filter((image) => image.valid)
                 .map((image) => image.listItem(form));
+            left -= items.length;
             if (items.length > 0) {
                 yield items;
             }
-            const last = found.at(-1);
-            if (found.length < wanted || !last) {
-                return;
-            }
-            left -= items.length;
-            after = { publishedAt: last.raw.published_at ?? '', uuid: last.uuid };
         }
     }
 
-    /** Adds an image. @throws ApiError ImageUuidAlreadyExists, ValidationFailed */
+    /** The images of a query, page by page. @param size how many the next page may have; 0 ends it */
+    async *#stored(
+        query: Omit<ImageQuery, 'limit' | 'after'>,
+        size: () => number,
+    ): AsyncGenerator<StoredImage[], undefined> {
+        let after: ListPosition | undefined;
+        for (let limit = size(); limit > 0; limit = size()) {
+            const page = await this.#database.images.query({ ...query, ...(after && { after }), limit });
+            yield page;
+            const last = page.at(-1);
+            if (!last || page.length < limit) {
+                return;
+            }
+            after = { publishedAt: last.publishedAt, uuid: last.uuid };
+        }
+    }
+
+    /**
+     * Adds an image, if its origin is (still) there.
+     * @throws ApiError ImageUuidAlreadyExists, ValidationFailed; DependencyConflict about the origin
+     */
     async create(raw: RawImage): Promise<Image> {
-        return this.#write(raw, null, {});
+        return this.#write(raw, null, raw.origin ? { requires: [raw.origin] } : {});
     }
 
     /**
@@ -218,17 +216,38 @@ export class Images {
         return saved;
     }
 
-    async #write(raw: RawImage, etag: string | null, objects: ObjectChanges): Promise<Image> {
+    async #write(
+        raw: RawImage,
+        etag: string | null,
+        rest: ObjectChanges & Pick<ImageChange, 'requires'>,
+    ): Promise<Image> {
         this.assertValid(raw);
         const archived = await this.#writeArchive(raw);
         faultPoint('save:archived');
-        const settle = [...(objects.settle ?? []), archived];
-        const saved = await this.#commit(
-            { ...objects, put: [{ raw, etag }], settle },
-            etag === null ? raw.uuid : undefined,
-        );
-        faultPoint('save:committed');
-        return saved;
+        const settle = [...(rest.settle ?? []), archived];
+        try {
+            const saved = await this.#commit(
+                { ...rest, put: [{ raw, etag }], settle },
+                etag === null ? raw.uuid : undefined,
+            );
+            faultPoint('save:committed');
+            return saved;
+        } catch (err) {
+            await this.#restoreArchive(raw.uuid);
+            throw err;
+        }
+    }
+
+    /** Makes the archive tell again what the database has, after a change that did not come about. */
+    async #restoreArchive(uuid: string): Promise<void> {
+        try {
+            const image = await this.get(uuid);
+            if (image) {
+                await this.#archive.rewrite(uuid, this.#archived(image.raw));
+            }
+        } catch (err) {
+            this.#log.warn({ err, image_uuid: uuid }, 'the archived manifest is of a change that failed');
+        }
     }
 
     /** @throws ApiError ValidationFailed if the record breaks the rules of this server */
@@ -247,7 +266,7 @@ export class Images {
         this.assertValid(raw);
         const { objects } = this;
         const drop = objects.referredBy(current.raw, { files: true, icon: true });
-        const moved = await objects.duplicate(drop, raw.uuid, async (copies) => {
+        const moved = await this.#withCopies(current, drop, raw.uuid, async (copies) => {
             const files = raw.files?.map((file, index) => ({ ...file, object: copies[index]?.object }));
             const iconObject = copies[files?.length ?? 0]?.object;
             const renamed = {
@@ -276,10 +295,41 @@ export class Images {
         return moved;
     }
 
-    /** Deletes a version of an image and then its objects. @throws EtagConflict, ImageNotFound */
-    async remove(current: Image): Promise<void> {
+    /** Copies objects of an image; one that is missing because the image has others by now is an EtagConflict. */
+    async #withCopies<T>(
+        current: Image,
+        originals: readonly PendingObject[],
+        image: string,
+        attach: (copies: readonly { id: string; object: string }[]) => Promise<T>,
+    ): Promise<T> {
+        try {
+            return await this.objects.duplicate(originals, image, attach);
+        } catch (err) {
+            if (!(err instanceof ObjectMissing)) {
+                throw err;
+            }
+            if ((await this.get(current.uuid)) !== current) {
+                throw new EtagConflict(current.uuid);
+            }
+            this.#log.error({ err, image_uuid: current.uuid }, 'a stored object is missing');
+            throw new ApiError('InternalError', `A stored object of image ${current.uuid} is missing.`, {
+                cause: err,
+            });
+        }
+    }
+
+    /**
+     * Deletes a version of an image, if nothing is built on it (in the channel, if one is given), and then its objects.
+     * @throws EtagConflict, ImageNotFound, DependencyConflict
+     */
+    async remove(current: Image, channel: string | undefined): Promise<void> {
+        const { uuid, version: etag } = current;
         const drop = this.objects.referredBy(current.raw, { files: true, icon: true });
-        await this.#database.images.commit({ delete: [{ uuid: current.uuid, etag: current.version }], drop });
+        await this.#database.images.commit({
+            delete: [{ uuid, etag }],
+            withoutDependents: [{ uuid, channel }],
+            drop,
+        });
         faultPoint('delete:committed');
         this.#images.delete(current.uuid);
         await this.objects.dispose(drop);
@@ -305,8 +355,12 @@ export class Images {
 
     /** Gives the id of a row to settle with the record. */
     async #writeArchive(raw: RawImage): Promise<string> {
-        const { body } = renderImage(raw, { mode: this.rules.mode, channels: true, adminFields: false });
-        return this.#archive.write(raw.uuid, body);
+        return this.#archive.write(raw.uuid, this.#archived(raw));
+    }
+
+    /** The form in which manifests are archived (storage.md §5). */
+    #archived(raw: RawImage): Buffer {
+        return renderImage(raw, { mode: this.rules.mode, channels: true, adminFields: false }).body;
     }
 
     /**

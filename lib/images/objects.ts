@@ -1,7 +1,6 @@
 import type Logger from 'bunyan';
 import type { Clock } from '../clock';
 import type { Database, PendingObject } from '../db/driver';
-import { ApiError } from '../errors';
 import { faultPoint } from '../fault';
 import type { RawImage, StorageType } from '../manifest';
 import type { StagedObject, StorageSet } from '../storage/driver';
@@ -12,6 +11,14 @@ import { Heartbeat, isGivenUp } from './heartbeat';
 /** Name of an object within its image's folder. */
 function objectName(key: string): string {
     return key.slice(key.lastIndexOf('/') + 1);
+}
+
+/** A storage does not have an object: a record that refers to it is outdated, or the storage is damaged. */
+export class ObjectMissing extends Error {
+    override readonly name = 'ObjectMissing';
+    constructor(readonly key: string) {
+        super(`The storage has no object ${key}.`);
+    }
 }
 
 /** Bytes on their way into a storage. */
@@ -102,7 +109,7 @@ export class Objects {
     /**
      * Copies objects into another image's folder as new objects and hands those to `attach`, as {@link receive} does.
      *
-     * @throws ApiError InternalError if one of them is missing
+     * @throws ObjectMissing if one of them is not there
      */
     async duplicate<T>(
         originals: readonly PendingObject[],
@@ -119,10 +126,7 @@ export class Objects {
                 faultPoint('move:pending');
                 this.#heartbeat.watch(to.id);
                 if (!(await this.storages.get(to.storage).copy(from, to.key))) {
-                    throw new ApiError(
-                        'InternalError',
-                        `A stored object of the image is missing: ${objectName(from)}.`,
-                    );
+                    throw new ObjectMissing(from);
                 }
                 faultPoint('move:copied');
             }
