@@ -1,6 +1,6 @@
 /** Reading, committing and counting images. */
 import assert from 'node:assert/strict';
-import { EtagConflict, ImageNotFound, UniqueConflict } from '../../lib/db/driver';
+import { DependencyConflict, EtagConflict, ImageNotFound, UniqueConflict } from '../../lib/db/driver';
 import type { RawImage } from '../../lib/manifest';
 import { testImage, testUuid, without } from '../support/images';
 import type { Subject } from './db';
@@ -197,6 +197,31 @@ export function describeImages(subject: Subject): void {
                 uuids: [testUuid(2)],
             });
             assert.deepEqual(await images().dependents(testUuid(1), { first: 5 }), { count: 0, uuids: [] });
+        });
+
+        it('writes an image on an origin only while that is there', async () => {
+            const [origin, child] = [testImage(1), testImage(2, { origin: testUuid(1) })];
+            const write = () => images().commit({ put: [{ raw: child }], requires: [origin.uuid] });
+            await assert.rejects(write(), DependencyConflict);
+            assert.equal(await images().get(child.uuid), undefined);
+            await images().commit({ put: [{ raw: origin }] });
+            await write();
+            assert.ok(await images().get(child.uuid));
+        });
+
+        it('deletes an image only while nothing is built on it', async () => {
+            const [origin, child] = [testImage(1), testImage(2, { origin: testUuid(1), channels: ['dev'] })];
+            await images().commit({ put: [{ raw: origin }, { raw: child }] });
+            const remove = (channel?: string) =>
+                images().commit({
+                    delete: [{ uuid: origin.uuid }],
+                    withoutDependents: [{ uuid: origin.uuid, channel }],
+                });
+            await assert.rejects(remove(), DependencyConflict);
+            await assert.rejects(remove('dev'), DependencyConflict);
+            assert.ok(await images().get(origin.uuid));
+            await remove('release');
+            assert.equal(await images().get(origin.uuid), undefined);
         });
 
         it('finds placeholders that have expired, and nothing else', async () => {
