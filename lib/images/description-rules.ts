@@ -38,12 +38,14 @@ export const urlRule: Rule = (value) => {
     if (typeof value !== 'string') {
         return [`The value ${show(value)} is not a string.`];
     }
-    return [
-        ...(/^\s*https?:/i.test(value) ? [] : [`The URL ${show(value)} is neither http: nor https:.`]),
-        ...(value.length > MAX_URL_CHARACTERS
-            ? [`The URL is ${value.length} characters long; ${MAX_URL_CHARACTERS} are allowed.`]
-            : []),
-    ];
+    const complaints: string[] = [];
+    if (!/^\s*https?:/i.test(value)) {
+        complaints.push(`The URL ${show(value)} is neither http: nor https:.`);
+    }
+    if (value.length > MAX_URL_CHARACTERS) {
+        complaints.push(`The URL is ${value.length} characters long; ${MAX_URL_CHARACTERS} are allowed.`);
+    }
+    return complaints;
 };
 
 /** Falsy values pass: the image counts as not published. */

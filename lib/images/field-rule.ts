@@ -46,14 +46,14 @@ export function textRule(max: number, characters?: { pattern: RegExp; inWords: s
         if (typeof value !== 'string') {
             return [`The value ${show(value)} is not a string.`];
         }
-        return [
-            ...(value.length > max
-                ? [`The text is ${value.length} characters long; ${max} are allowed.`]
-                : []),
-            ...(characters && !characters.pattern.test(value)
-                ? [`The text ${show(value)} must not be empty and may only have ${characters.inWords}.`]
-                : []),
-        ];
+        const complaints: string[] = [];
+        if (value.length > max) {
+            complaints.push(`The text is ${value.length} characters long; ${max} are allowed.`);
+        }
+        if (characters && !characters.pattern.test(value)) {
+            complaints.push(`The text ${show(value)} must not be empty and may only have ${characters.inWords}.`);
+        }
+        return complaints;
     };
 }
 

@@ -2,7 +2,7 @@ import type { Mode } from '../config/types';
 import type { StoredImage } from '../db/driver';
 import type { RawImage } from '../manifest';
 import { rawBoolean } from '../manifest';
-import { normalizeRaw, renderImage, type Rendered } from './serialize';
+import { normalizeRaw, renderImage, serializeImage, type Rendered } from './serialize';
 import { profileFor, validateImage } from './validate';
 
 /** Which of the served forms of a manifest is meant (manifest.md §5). */
@@ -19,7 +19,8 @@ export interface Rules {
     channels: readonly string[] | undefined;
 }
 
-const INDENT = 2;
+/** Indentation of served JSON. */
+const MARGIN = '  ';
 
 /**
  * One version of an image: its record, judged once, and its served forms, made once each and kept as bytes.
@@ -84,8 +85,9 @@ export class Image {
         const key = Number(form.channels) + 2 * Number(form.adminFields);
         let item = this.#items.get(key);
         if (!item) {
-            const margin = ' '.repeat(INDENT);
-            item = Buffer.from(margin + this.render(form).body.toString().replaceAll('\n', `\n${margin}`));
+            const manifest = serializeImage(this.raw, { mode: this.#rules.mode, ...form });
+            const text = JSON.stringify(manifest, null, MARGIN);
+            item = Buffer.from(MARGIN + text.replaceAll('\n', `\n${MARGIN}`));
             this.#items.set(key, item);
         }
         return item;

@@ -142,12 +142,15 @@ export function validateImage(raw: JsonObject, profile: Profile): FieldError[] {
         state: raw.state,
         activated: rawBoolean(raw.activated),
     };
-    return [
-        ...storedFormErrors(raw),
-        ...ORDERED[profile.required].flatMap((row) =>
-            fieldErrors(row, raw[row.field === 'tags' ? 'tagsObj' : row.field], context),
-        ),
-    ];
+    const errors = storedFormErrors(raw);
+    for (const row of ORDERED[profile.required]) {
+        const value = raw[row.field === 'tags' ? 'tagsObj' : row.field];
+        // Every image that is read is validated; most fields of most images are absent and may be.
+        if (value !== undefined || row.required) {
+            errors.push(...fieldErrors(row, value, context));
+        }
+    }
+    return errors;
 }
 
 /** @throws ApiError ValidationFailed if the record is no valid image; see {@link validateImage} */
@@ -169,31 +172,33 @@ function storedFormErrors({ tags, icon }: JsonObject): FieldError[] {
     const wrongIcon = content.iconError(icon);
     const wrongTags =
         tags !== undefined && !(Array.isArray(tags) && tags.every((tag) => typeof tag === 'string'));
-    return [
-        ...(wrongTags
-            ? [
-                  {
-                      field: 'tags',
-                      code: 'Invalid',
-                      message: 'The stored search tags are not an array of strings.',
-                  },
-              ]
-            : []),
-        ...(wrongIcon ? [wrongIcon] : []),
-    ];
+    const errors: FieldError[] = [];
+    if (wrongTags) {
+        const message = 'The stored search tags are not an array of strings.';
+        errors.push({ field: 'tags', code: 'Invalid', message });
+    }
+    if (wrongIcon) {
+        errors.push(wrongIcon);
+    }
+    return errors;
 }
 
-function fieldErrors(row: FieldRow, value: unknown, context: RuleContext): FieldError[] {
+const NO_ERRORS: readonly FieldError[] = [];
+
+function fieldErrors(row: FieldRow, value: unknown, context: RuleContext): readonly FieldError[] {
     const { field } = row;
     if (value === undefined) {
         const reason = row.required?.(context);
         return reason === undefined
-            ? []
+            ? NO_ERRORS
             : [{ field, code: 'MissingParameter', message: `The field "${field}" is missing: ${reason}.` }];
     }
     const complaints = isNestedDeeper(value, MAX_DEPTH)
         ? [`Arrays and objects are nested more than ${MAX_DEPTH} levels deep.`]
         : row.rule(value, context);
+    if (complaints.length === 0) {
+        return NO_ERRORS;
+    }
     return complaints.map((complaint) =>
         typeof complaint === 'string' ? { field, code: 'Invalid', message: complaint } : complaint,
     );
