@@ -17,11 +17,11 @@ interface Costs {
 
 /** One round: a new process, one request, some more that warm the code, then those that count; no two alike. */
 async function round(context: Context, dataDir: string, { query }: FilterKind): Promise<Costs> {
-    const { filtered, filteredLimit } = context.scale;
+    const { filtered, filteredWarmUp, filteredLimit } = context.scale;
     const registry = await context.startRegistry(dataDir);
     await registry.atRest();
     const [first = '', ...others] = Array.from(
-        { length: 2 * filtered + 1 },
+        { length: 1 + filteredWarmUp + filtered },
         (_, n) => `/images?limit=${filteredLimit}&${query(n)}`,
     );
     const cost = (paths: readonly string[]) =>
