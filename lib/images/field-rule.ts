@@ -51,7 +51,9 @@ export function textRule(max: number, characters?: { pattern: RegExp; inWords: s
             complaints.push(`The text is ${value.length} characters long; ${max} are allowed.`);
         }
         if (characters && !characters.pattern.test(value)) {
-            complaints.push(`The text ${show(value)} must not be empty and may only have ${characters.inWords}.`);
+            complaints.push(
+                `The text ${show(value)} must not be empty and may only have ${characters.inWords}.`,
+            );
         }
         return complaints;
     };
