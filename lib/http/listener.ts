@@ -31,7 +31,7 @@ function answerParserError(err: NodeJS.ErrnoException, socket: Socket, identity:
     };
     const error = new ApiError(code, message);
     const body = JSON.stringify(error.toBody(), null, 2);
-    socket.end(
+    socket.write(
         [
             `HTTP/1.1 ${error.status} ${String(http.STATUS_CODES[error.status])}`,
             'Content-Type: application/json',
@@ -46,6 +46,8 @@ function answerParserError(err: NodeJS.ErrnoException, socket: Socket, identity:
             body,
         ].join('\r\n'),
     );
+    // Not only ended: a request whose body went wrong hears of it when its socket is gone.
+    socket.destroySoon();
 }
 
 /** Where a socket keeps the newest answer made on it. */
