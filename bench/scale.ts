@@ -31,7 +31,8 @@ export const GIB = 1 << 30;
 export const full: Scale = {
     rounds: 5,
     requests: 6000,
-    warmUp: 4000,
+    // The compiler is still at it after ten thousand.
+    warmUp: 20_000,
     lists: [100, 1000],
     // Some are disabled and not listed; the others still fill the longest list.
     fewImages: 1050,

@@ -21,7 +21,8 @@ export async function lists(context: Context): Promise<Measure[]> {
     const measures: Measure[] = [];
     for (const length of scale.lists) {
         const path = `/images?limit=${length}`;
-        const requests = Math.max(1, Math.round((scale.requests * MANIFESTS) / length));
+        const share = (count: number) => Math.max(1, Math.round((count * MANIFESTS) / length));
+        const requests = share(scale.requests);
         const port = await bare.imitate(few.port, path);
         const subjects = [few, many, { port, pid: bare.pid }] as const;
         for (const server of subjects) {
@@ -29,7 +30,7 @@ export async function lists(context: Context): Promise<Measure[]> {
             if (found !== length) {
                 throw new Error(`The list ${path} has ${found} manifests.`);
             }
-            await cpuPerRequest(context, server, path, Math.ceil(requests / 2));
+            await cpuPerRequest(context, server, path, share(scale.warmUp));
         }
         const [small, large, floors] = await measureInTurn(scale.rounds, [
             () => cpuPerRequest(context, subjects[0], path, requests),
