@@ -16,8 +16,14 @@ const SECRET_HEADERS = new Set([
 /** Largest request body that is written into a record, in characters of its JSON. */
 const LONGEST_BODY = 4096;
 
+/** Text that is the same within JSON. */
+const PLAIN = /^[ !#-[\]-~]*$/;
+
 /** A member of a JSON object with the comma before it; nothing if the value is undefined. */
 function member(name: string, value: unknown): string {
+    if (typeof value === 'string' && PLAIN.test(value)) {
+        return `,"${name}":"${value}"`;
+    }
     const json = value === undefined ? undefined : JSON.stringify(value);
     return json === undefined ? '' : `,"${name}":${json}`;
 }

@@ -143,14 +143,16 @@ export class Images {
         limit: number | undefined,
     ): Promise<ListBody> {
         const pages = this.#pages(query, form, limit);
-        const first = await pages.next();
-        if (first.done) {
-            return { whole: Buffer.from('[]') };
+        const items: Buffer[] = [];
+        for (let page = await pages.next(); !page.done; page = await pages.next()) {
+            if (items.length + page.value.length > PAGE) {
+                return { pieces: pieces(items.length > 0 ? [items, page.value] : [page.value], pages) };
+            }
+            items.push(...page.value);
         }
-        const second = await pages.next();
-        return second.done
-            ? { whole: Buffer.concat([OPEN, separated(first.value), CLOSE]) }
-            : { pieces: pieces([first.value, second.value], pages) };
+        return {
+            whole: items.length === 0 ? Buffer.from('[]') : Buffer.concat([OPEN, separated(items), CLOSE]),
+        };
     }
 
     /** All records as they are stored, by publication. */
