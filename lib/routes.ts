@@ -74,6 +74,18 @@ const BODY_ERRORS = [
 const WRITE_ERRORS = ['ServiceUnavailableError', 'InsufficientStorage'] as const;
 const STORE_ERRORS = [...WRITE_ERRORS, 'StorageIsDown', 'StorageUnsupported'] as const;
 
+const DOWNLOAD_ERRORS = [
+    'ResourceNotFound',
+    'InvalidParameter',
+    'ValidationFailed',
+    'PreconditionFailed',
+    'RequestedRangeNotSatisfiable',
+    'InternalError',
+    'StorageIsDown',
+    'StorageUnsupported',
+    'ServiceUnavailableError',
+] as const;
+
 export const routes: readonly Route[] = [
     {
         name: 'Ping',
@@ -249,17 +261,7 @@ export const routes: readonly Route[] = [
         auth: 'none',
         answers: 'bytes',
         parameters: [ACCOUNT, CHANNEL_OR_ANY, { name: 'index', description: 'Which of its files, from 0.' }],
-        errors: [
-            'ResourceNotFound',
-            'InvalidParameter',
-            'ValidationFailed',
-            'PreconditionFailed',
-            'RequestedRangeNotSatisfiable',
-            'InternalError',
-            'StorageIsDown',
-            'StorageUnsupported',
-            'ServiceUnavailableError',
-        ],
+        errors: DOWNLOAD_ERRORS,
         steps: [imageUuid, channelOrAny, loadImage],
         handler: getImageFile,
     },
@@ -271,17 +273,7 @@ export const routes: readonly Route[] = [
         auth: 'none',
         answers: 'bytes',
         parameters: [ACCOUNT, CHANNEL_OR_ANY],
-        errors: [
-            'ResourceNotFound',
-            'InvalidParameter',
-            'ValidationFailed',
-            'PreconditionFailed',
-            'RequestedRangeNotSatisfiable',
-            'InternalError',
-            'StorageIsDown',
-            'StorageUnsupported',
-            'ServiceUnavailableError',
-        ],
+        errors: DOWNLOAD_ERRORS,
         steps: [imageUuid, channelOrAny, loadImage],
         handler: getSecondImageFile,
     },
@@ -307,17 +299,7 @@ export const routes: readonly Route[] = [
         auth: 'none',
         answers: 'bytes',
         parameters: [ACCOUNT, CHANNEL_OR_ANY],
-        errors: [
-            'ResourceNotFound',
-            'InvalidParameter',
-            'ValidationFailed',
-            'PreconditionFailed',
-            'RequestedRangeNotSatisfiable',
-            'InternalError',
-            'StorageIsDown',
-            'StorageUnsupported',
-            'ServiceUnavailableError',
-        ],
+        errors: DOWNLOAD_ERRORS,
         steps: [imageUuid, channelOrAny, loadImage],
         handler: getImageIcon,
     },
