@@ -54,6 +54,22 @@ function answerParserError(err: NodeJS.ErrnoException, socket: Socket, identity:
 const ANSWER = Symbol('answer');
 type AnsweringSocket = Socket & { [ANSWER]?: http.ServerResponse };
 
+/** Why the server cannot listen, and what to do about it; the usual reasons in words. */
+function listenError(err: NodeJS.ErrnoException, port: number, address: string): Error {
+    const reasons: Record<string, string> = {
+        EADDRINUSE: 'another program listens there; stop it, or set another "port"',
+        EADDRNOTAVAIL: 'this machine does not have that address; set another "address"',
+        EACCES: 'this user may not use that port; set a "port" of 1024 or above',
+        ENOTFOUND: 'that name has no address; set another "address"',
+    };
+    const reason = reasons[err.code ?? ''];
+    return reason === undefined
+        ? err
+        : Object.assign(new Error(`Cannot listen on ${address}:${port}: ${reason}.`, { cause: err }), {
+              code: err.code,
+          });
+}
+
 /** A listening socket whose requests go to the HTTP application. */
 export class Listener {
     readonly #server: http.Server;
@@ -101,7 +117,9 @@ export class Listener {
 
     async listen(port: number, address: string): Promise<AddressInfo> {
         await new Promise<void>((resolve, reject) => {
-            this.#server.once('error', reject).listen(port, address, resolve);
+            this.#server
+                .once('error', (err: NodeJS.ErrnoException) => reject(listenError(err, port, address)))
+                .listen(port, address, resolve);
         });
         // Later ones, such as too many open files, are about single connections.
         this.#server.removeAllListeners('error').on('error', this.onError);

@@ -28,6 +28,19 @@ describe('A server', () => {
         return code;
     }
 
+    it('ends with 2 on a port in use, and says what to do', async () => {
+        const first = await TestServer.start();
+        try {
+            const port = Number(new URL(first.url).port);
+            await assert.rejects(
+                TestServer.start({ config: { port } }),
+                /ended with code 2.*another program listens there; stop it, or set another/,
+            );
+        } finally {
+            await first.stop();
+        }
+    });
+
     it('says where its configuration is from', () => {
         const record = (msg: string) => server.log.find((entry) => entry.msg === msg);
         assert.equal(record('load config defaults')?.defaultsPath, resolve(ROOT, 'etc/defaults.json'));
