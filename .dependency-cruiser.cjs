@@ -6,7 +6,7 @@ const layers = [
     ['^lib/routes\\.ts$'],
     ['^lib/api/'],
     ['^lib/images/'],
-    ['^lib/(db|storage|auth|dc|imports)/'],
+    ['^lib/(db|storage|auth|dc|imports|jobs)/'],
     ['^lib/config', '^lib/(errors|manifest|constants|log|clock|fault|version)\\.ts$'],
 ];
 
@@ -40,13 +40,16 @@ module.exports = {
                 'The domain and all above it reach drivers through their driver.ts; lib/app.ts puts them together.',
             severity: 'error',
             from: { path: '^lib/(images|api|http)/|^lib/routes\\.ts$' },
-            to: { path: '^lib/(db|storage|auth)/', pathNot: '/(driver|select)\\.ts$' },
+            to: { path: '^lib/(db|storage|auth|dc|imports|jobs)/', pathNot: '/(driver|select)\\.ts$' },
         },
         {
             name: 'drivers-know-nothing-of-each-other',
             severity: 'error',
-            from: { path: '^lib/(db|storage|auth|dc|imports)/' },
-            to: { path: '^lib/(db|storage|auth|dc|imports)/', pathNot: ['^lib/$1/', '/(driver|key)\\.ts$'] },
+            from: { path: '^lib/(db|storage|auth|dc|imports|jobs)/' },
+            to: {
+                path: '^lib/(db|storage|auth|dc|imports|jobs)/',
+                pathNot: ['^lib/$1/', '/(driver|key)\\.ts$'],
+            },
         },
         {
             name: 'no-circle',

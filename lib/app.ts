@@ -10,7 +10,7 @@ import { createHttpServer } from './http/server';
 import { Images } from './images/images';
 import { Sweep } from './images/sweep';
 import type { ServerLog } from './log';
-import { routes } from './routes';
+import { existingRoutes } from './routes';
 import { createStorages } from './storage/index';
 import { VERSION } from './version';
 
@@ -55,7 +55,12 @@ export async function startApp(config: Config, log: ServerLog): Promise<App> {
 
         const images = new Images({ config, database, storages, clock, log });
         const services = { config, version: VERSION, log, images, storages, auth, clock };
-        const app = createHttpServer({ services, routes, identity, sink: log.sink });
+        const app = createHttpServer({
+            services,
+            routes: existingRoutes(config),
+            identity,
+            sink: log.sink,
+        });
 
         const { id: databaseId, images: records, pending, leases } = database;
         const holder = clock.uuid();

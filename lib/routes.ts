@@ -22,6 +22,7 @@ import {
     ownedByAccount,
     readBody,
 } from './api/steps';
+import type { Config } from './config/types';
 
 const ACCOUNT: Parameter = {
     name: 'account',
@@ -370,6 +371,14 @@ export const routes: readonly Route[] = [
         handler: favicon,
     },
 ];
+
+/** The routes that a server with this configuration has. */
+export function existingRoutes({ mode, channels }: Pick<Config, 'mode' | 'channels'>): Route[] {
+    return routes.filter(
+        (route) =>
+            (route.modes?.includes(mode) ?? true) && (route.needsChannels !== true || channels !== undefined),
+    );
+}
 
 /** A row of POST /images/U?action=… */
 function action(

@@ -29,6 +29,8 @@ export interface Route {
     readonly auth: AuthClass;
     /** Modes in which the route exists; all if absent. */
     readonly modes?: readonly Mode[];
+    /** The route exists only on a server with channels. */
+    readonly needsChannels?: true;
     /** What a successful answer holds. */
     readonly answers: 'json' | 'bytes' | 'nothing';
     readonly body?: 'json' | 'bytes';

@@ -1,0 +1,93 @@
+/** Jobs: work that goes on after the request that asked for it was answered (imports.md §4, vm-images.md §6). */
+import type Logger from 'bunyan';
+
+export const EXECUTIONS = ['queued', 'running', 'succeeded', 'failed', 'canceled'] as const;
+export type Execution = (typeof EXECUTIONS)[number];
+
+/** A job as the workflow API shows it (vm-images.md §6); times are ISO texts. */
+export interface Job {
+    readonly uuid: string;
+    readonly name: string;
+    readonly task: string;
+    readonly image_uuid: string;
+    readonly target: string;
+    readonly execution: Execution;
+    readonly params: Readonly<Record<string, unknown>>;
+    readonly created_at: string;
+    readonly chain_results: readonly StepResult[];
+    readonly [key: string]: unknown;
+}
+
+export interface StepResult {
+    readonly name: string;
+    readonly result: string;
+    readonly error: string | { code?: string; message: string };
+    readonly started_at: string;
+    readonly finished_at: string;
+}
+
+export interface NewJob {
+    task: string;
+    imageUuid: string;
+    target: string;
+    params: Record<string, unknown>;
+}
+
+export interface JobFilter {
+    imageUuid?: string;
+    task?: string;
+    execution?: Execution;
+}
+
+/** Where jobs run: in this server, or in the workflow API of a datacenter. */
+export interface JobService {
+    /** URL of the service if it is not this server. */
+    readonly url: string | undefined;
+    /** @throws ApiError ServiceUnavailableError if jobs cannot be taken now */
+    assertAvailable(): void;
+    /** Durable when it resolves. */
+    create(job: NewJob): Promise<Job>;
+    get(uuid: string): Promise<Job | undefined>;
+    /** Newest first. */
+    list(filter: JobFilter, options: { limit: number; offset?: number }): Promise<Job[]>;
+    /** Undefined if there is no such job. One that has ended already stays as it is. */
+    cancel(uuid: string): Promise<Job | undefined>;
+}
+
+/** What a step of a running job works with. */
+export interface JobContext {
+    readonly uuid: string;
+    readonly params: Readonly<Record<string, unknown>>;
+    readonly log: Logger;
+    /** Aborted when the job is canceled, its time is up, or the process stops. */
+    readonly signal: AbortSignal;
+    /** Adds to the job's params; durable when it resolves, so that a step that is run again finds it. */
+    remember(params: Record<string, unknown>): Promise<void>;
+    /** Tells how far a transfer is, in bytes; `total` if it is known. Written now and then, at the latest with the next step. */
+    progress(done: number, total: number | undefined): void;
+}
+
+/**
+ * A step, to be run until it has succeeded once. A process may die at any point of it: run again, it goes on from what
+ * it finds. Gives the sentence shown as the result.
+ */
+export interface JobStep {
+    readonly name: string;
+    /** Of one attempt, in ms. */
+    readonly timeout: number;
+    readonly run: (context: JobContext) => Promise<string>;
+}
+
+/** A kind of job that this server can run itself. */
+export interface JobDefinition {
+    readonly task: string;
+    /** Name and version, as jobs show it. */
+    readonly name: string;
+    readonly chain: readonly JobStep[];
+    /** Run when a step has failed for good. */
+    readonly onerror: readonly JobStep[];
+    /** Run when the job was canceled. */
+    readonly oncancel: readonly JobStep[];
+    /** Whether a failure would come again however often the step is tried. */
+    readonly isPermanent: (err: unknown) => boolean;
+}
