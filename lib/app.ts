@@ -54,7 +54,16 @@ export async function startApp(config: Config, log: ServerLog): Promise<App> {
         closers.push(() => auth.close());
 
         const images = new Images({ config, database, storages, clock, log });
-        const services = { config, version: VERSION, log, images, storages, auth, clock };
+        const services = {
+            config,
+            version: VERSION,
+            log,
+            images,
+            storages,
+            auth,
+            accounts: undefined,
+            clock,
+        };
         const app = createHttpServer({
             services,
             routes: existingRoutes(config),

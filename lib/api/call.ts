@@ -6,6 +6,7 @@ import type Logger from 'bunyan';
 import type { Authenticator, Principal } from '../auth/driver';
 import type { Clock } from '../clock';
 import type { Config } from '../config/types';
+import type { AccountDirectory } from '../dc/driver';
 import type { Images } from '../images/images';
 import type { Image } from '../images/image';
 import type { StorageSet } from '../storage/driver';
@@ -20,6 +21,8 @@ export interface Services {
     readonly images: Images;
     readonly storages: StorageSet;
     readonly auth: Authenticator;
+    /** The accounts of the datacenter; undefined in the other modes, which have none. */
+    readonly accounts: AccountDirectory | undefined;
     readonly clock: Clock;
 }
 
