@@ -3,6 +3,7 @@ const layers = [
     ['^main\\.ts$', '^bin/'],
     ['^lib/app\\.ts$'],
     ['^lib/http/'],
+    ['^lib/reference/'],
     ['^lib/routes\\.ts$'],
     ['^lib/api/'],
     ['^lib/images/'],

@@ -7,9 +7,21 @@ import { activateImage, disableImage, enableImage, updateImage } from './api/act
 import { addImageAcl, removeImageAcl } from './api/acl';
 import { favicon } from './api/favicon';
 import { addImageFile, getImageFile, getSecondImageFile } from './api/files';
-import { addImageIcon, deleteImageIcon, getImageIcon } from './api/icons';
+import { addImageIcon, deleteImageIcon, getImageIcon, ICON_TYPES } from './api/icons';
 import { createImage, deleteImage, getImage, listImages, unknownAction } from './api/images';
-import type { Parameter, Route, Step } from './api/route';
+import {
+    ACCOUNT,
+    ACTION,
+    ADMIN_FIELDS,
+    CHANNEL,
+    CHANNEL_OR_ANY,
+    FILE_INDEX,
+    FLAG,
+    LIST_PARAMETERS,
+    SHA1,
+    STORAGE,
+} from './api/parameters';
+import type { Route, Step } from './api/route';
 import { getState, ping, reloadAuthKeys, updateState } from './api/service';
 import {
     adminFields,
@@ -23,35 +35,7 @@ import {
     readBody,
 } from './api/steps';
 import type { Config } from './config/types';
-
-const ACCOUNT: Parameter = {
-    name: 'account',
-    description:
-        'The account the request is made for: it sees and changes only what that account may. Without it, an operator asks.',
-};
-const CHANNEL: Parameter = {
-    name: 'channel',
-    description:
-        'The channel to work in, on a server with channels; by default the server’s default channel.',
-};
-const CHANNEL_OR_ANY: Parameter = {
-    ...CHANNEL,
-    description: `${CHANNEL.description} "*" means all of them.`,
-};
-const ADMIN_FIELDS: Parameter = {
-    name: 'inclAdminFields',
-    description: '"true" adds what only operators see, such as the storage of each file.',
-};
-const SHA1: Parameter = {
-    name: 'sha1',
-    description: 'SHA-1 of the bytes in lower-case hex; they are refused if it differs.',
-};
-const STORAGE: Parameter = {
-    name: 'storage',
-    description:
-        'The storage to put the bytes in (local, manta, s3), for operators; by default the server decides.',
-};
-const ACTION: Parameter = { name: 'action', description: 'What to do.' };
+import { COMPRESSIONS } from './manifest';
 
 /** Steps of every route that changes an image, before and after the body. */
 const CHANGES: readonly Step[] = [authenticate, imageUuid, channel];
@@ -75,6 +59,11 @@ const BODY_ERRORS = [
 const WRITE_ERRORS = ['ServiceUnavailableError', 'InsufficientStorage'] as const;
 const STORE_ERRORS = [...WRITE_ERRORS, 'StorageIsDown', 'StorageUnsupported'] as const;
 
+/** How the bytes of an image are answered. */
+const DOWNLOADS = {
+    answers: 'bytes',
+    headers: ['Etag', 'Last-Modified', 'Accept-Ranges', 'Content-MD5'],
+} as const;
 const DOWNLOAD_ERRORS = [
     'ResourceNotFound',
     'InvalidParameter',
@@ -93,6 +82,8 @@ export const routes: readonly Route[] = [
         method: 'GET',
         path: '/ping',
         summary: 'Says that the server is there, and its version; with a signature, also who the caller is.',
+        description:
+            'With `error`, the name of a code with or without `Error` behind it, the answer is a sample of that error, so that a client can be tried against it.',
         auth: 'passive',
         answers: 'json',
         parameters: [{ name: 'error', description: 'Answers with a sample of this error instead.' }],
@@ -105,6 +96,7 @@ export const routes: readonly Route[] = [
         method: 'GET',
         path: '/state',
         summary: 'Shows what the server holds in memory, for debugging.',
+        description: 'With the embedded database, `db` has all records as they are stored.',
         auth: 'strict',
         answers: 'json',
         parameters: [],
@@ -119,7 +111,8 @@ export const routes: readonly Route[] = [
         summary: 'Drops what the server remembers (action "dropcaches").',
         auth: 'strict',
         answers: 'nothing',
-        parameters: [ACTION],
+        status: 202,
+        parameters: [{ ...ACTION, schema: { type: 'string', enum: ['dropcaches'] }, required: true }],
         errors: ['UnauthorizedError', 'MissingParameter', 'InvalidArgument', 'InvalidParameter'],
         steps: [authenticate],
         handler: updateState,
@@ -129,6 +122,8 @@ export const routes: readonly Route[] = [
         method: 'POST',
         path: '/authkeys/reload',
         summary: 'Loads the keys of users again.',
+        description:
+            'The answer does not wait for them: what goes wrong is in the log, and the keys from before stay.',
         auth: 'strict',
         answers: 'json',
         parameters: [],
@@ -143,26 +138,7 @@ export const routes: readonly Route[] = [
         summary: 'Lists images. Without a signature only the active ones.',
         auth: 'passive',
         answers: 'json',
-        parameters: [
-            ACCOUNT,
-            CHANNEL_OR_ANY,
-            ADMIN_FIELDS,
-            {
-                name: 'state',
-                description: 'active (the default), disabled, unactivated, creating, failed or all.',
-            },
-            { name: 'owner', description: 'The uuid of the owner.' },
-            { name: 'name', description: 'The name; with a leading "~", a part of it.' },
-            { name: 'version', description: 'The version; with a leading "~", a part of it.' },
-            { name: 'public', description: '"true" or "false".' },
-            { name: 'os', description: 'The operating system.' },
-            { name: 'type', description: 'The type; with a leading "!", any other than that.' },
-            { name: 'tag.KEY', description: 'The value of tag KEY; empty for any value.' },
-            { name: 'billing_tag', description: 'A billing tag; may be repeated, then all of them.' },
-            { name: 'sort', description: '"published_at", "published_at.asc" or "published_at.desc".' },
-            { name: 'limit', description: 'The most images to list.' },
-            { name: 'marker', description: 'Begins at this image (uuid) or date, inclusive.' },
-        ],
+        parameters: [ACCOUNT, CHANNEL_OR_ANY, ADMIN_FIELDS, ...LIST_PARAMETERS],
         errors: [
             'UnauthorizedError',
             'InvalidParameter',
@@ -178,8 +154,11 @@ export const routes: readonly Route[] = [
         method: 'GET',
         path: '/images/:uuid',
         summary: 'The manifest of an image.',
+        description:
+            'Without `account`, images that are not activated, or disabled, are shown as well. The `Etag` serves as `If-None-Match` here and as `If-Match` of a change.',
         auth: 'passive',
         answers: 'json',
+        headers: ['Etag'],
         parameters: [ACCOUNT, CHANNEL_OR_ANY, ADMIN_FIELDS],
         errors: [
             'ResourceNotFound',
@@ -198,8 +177,11 @@ export const routes: readonly Route[] = [
         path: '/images',
         actions: [''],
         summary: 'Creates an unactivated image from a manifest.',
+        description:
+            'The server gives it a uuid. Upload its file next, then activate it. With `account`, that account is the owner.',
         auth: 'strict',
         answers: 'json',
+        headers: ['Etag'],
         body: 'json',
         parameters: [ACCOUNT, CHANNEL],
         errors: [
@@ -231,13 +213,21 @@ export const routes: readonly Route[] = [
         method: 'PUT',
         path: '/images/:uuid/file',
         summary: 'Uploads the file of an image that is not activated yet; replaces one that is there.',
+        description:
+            'At most 20 GiB. The server computes size, SHA-1 and MD5 while it receives the bytes, and answers once they are on disk. On any failure the image is as it was.',
         auth: 'strict',
         answers: 'json',
+        headers: ['Etag'],
         body: 'bytes',
         parameters: [
             ACCOUNT,
             CHANNEL,
-            { name: 'compression', description: 'How the file is compressed: gzip, bzip2, xz or none.' },
+            {
+                name: 'compression',
+                description: 'How the file is compressed. The bytes are not looked at.',
+                schema: { type: 'string', enum: COMPRESSIONS },
+                required: true,
+            },
             SHA1,
             STORAGE,
             { name: 'dataset_guid', description: 'The ZFS GUID of the dataset in the file.' },
@@ -259,9 +249,12 @@ export const routes: readonly Route[] = [
         method: 'GET',
         path: '/images/:uuid/file',
         summary: 'Downloads the file of an image, or a range of it.',
+        description:
+            'The `Etag` is the SHA-1 of the file. A `Range` of one part is answered with 206, with `If-Range` only if the file is still the same.',
         auth: 'none',
-        answers: 'bytes',
-        parameters: [ACCOUNT, CHANNEL_OR_ANY, { name: 'index', description: 'Which of its files, from 0.' }],
+        ...DOWNLOADS,
+        contentTypes: ['application/octet-stream'],
+        parameters: [ACCOUNT, CHANNEL_OR_ANY, FILE_INDEX],
         errors: DOWNLOAD_ERRORS,
         steps: [imageUuid, channelOrAny, loadImage],
         handler: getImageFile,
@@ -270,9 +263,10 @@ export const routes: readonly Route[] = [
         name: 'GetSecondImageFile',
         method: 'GET',
         path: '/images/:uuid/file1',
-        summary: 'The same as GetImageFile with index=1.',
+        summary: 'The same as GetImageFile with `index=1`.',
         auth: 'none',
-        answers: 'bytes',
+        ...DOWNLOADS,
+        contentTypes: ['application/octet-stream'],
         parameters: [ACCOUNT, CHANNEL_OR_ANY],
         errors: DOWNLOAD_ERRORS,
         steps: [imageUuid, channelOrAny, loadImage],
@@ -286,7 +280,9 @@ export const routes: readonly Route[] = [
             'Uploads the icon of an image (JPEG, GIF or PNG, at most 128 KiB); replaces one that is there.',
         auth: 'strict',
         answers: 'json',
+        headers: ['Etag'],
         body: 'bytes',
+        bodyTypes: ICON_TYPES,
         parameters: [ACCOUNT, CHANNEL, SHA1, STORAGE],
         errors: [...CHANGE_ERRORS, 'Upload', 'RequestTimeout', ...STORE_ERRORS],
         steps: [...CHANGES, loadImage, ownedByAccount],
@@ -298,7 +294,8 @@ export const routes: readonly Route[] = [
         path: '/images/:uuid/icon',
         summary: 'Downloads the icon of an image.',
         auth: 'none',
-        answers: 'bytes',
+        ...DOWNLOADS,
+        contentTypes: ICON_TYPES,
         parameters: [ACCOUNT, CHANNEL_OR_ANY],
         errors: DOWNLOAD_ERRORS,
         steps: [imageUuid, channelOrAny, loadImage],
@@ -311,6 +308,7 @@ export const routes: readonly Route[] = [
         summary: 'Deletes the icon of an image.',
         auth: 'strict',
         answers: 'json',
+        headers: ['Etag'],
         parameters: [ACCOUNT, CHANNEL],
         errors: [...CHANGE_ERRORS, ...STORE_ERRORS],
         steps: [...CHANGES, loadImage, ownedByAccount],
@@ -345,7 +343,8 @@ export const routes: readonly Route[] = [
             CHANNEL,
             {
                 name: 'force_all_channels',
-                description: '"true" deletes it even if it is in other channels too.',
+                description: 'Whether to delete it even if it is in other channels too.',
+                schema: FLAG,
             },
         ],
         errors: [...CHANGE_ERRORS, 'ImageHasDependentImages', ...WRITE_ERRORS],
@@ -365,8 +364,10 @@ export const routes: readonly Route[] = [
         summary: 'An icon for browsers.',
         auth: 'none',
         answers: 'bytes',
+        headers: ['Etag', 'Cache-Control'],
+        contentTypes: ['image/x-icon'],
         parameters: [],
-        errors: [],
+        errors: ['PreconditionFailed'],
         steps: [],
         handler: favicon,
     },
@@ -396,6 +397,7 @@ function action(
         summary,
         auth: 'strict',
         answers: 'json',
+        headers: ['Etag'],
         body: 'json',
         parameters: [ACTION, ACCOUNT, CHANNEL],
         errors: [...CHANGE_ERRORS, 'PreconditionFailed', ...BODY_ERRORS, ...errors, ...WRITE_ERRORS],
@@ -414,6 +416,7 @@ function acl(name: string, actions: readonly string[], summary: string, handler:
         summary,
         auth: 'strict',
         answers: 'json',
+        headers: ['Etag'],
         body: 'json',
         parameters: [ACTION, ACCOUNT, CHANNEL],
         errors: [...CHANGE_ERRORS, ...BODY_ERRORS, ...WRITE_ERRORS],

@@ -1,9 +1,9 @@
 /** `npm run gen`: writes docs/reference/ anew from the route table and the error table; a test holds the pages to them. */
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { dirname, join, resolve } from 'node:path';
-import { endpointsPage } from './reference/endpoints';
-import { errorsPage } from './reference/errors';
-import { openApi } from './reference/openapi';
+import { endpointsPage } from '../lib/reference/markdown-endpoints';
+import { errorsPage } from '../lib/reference/markdown-errors';
+import { openApi } from '../lib/reference/openapi';
 
 /** The generated files, by their path in the repository. */
 export function generatedFiles(): Map<string, string> {

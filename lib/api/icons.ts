@@ -18,7 +18,8 @@ const ICON: UploadKind = {
     mismatch: 'Upload',
 };
 
-const CONTENT_TYPES = ['image/jpeg', 'image/gif', 'image/png'];
+/** What an icon may be. */
+export const ICON_TYPES = ['image/jpeg', 'image/gif', 'image/png'];
 
 function noIcon(image: Image): ApiError {
     return new ApiError('ResourceNotFound', `Image ${image.uuid} has no icon.`);
@@ -27,10 +28,10 @@ function noIcon(image: Image): ApiError {
 export async function addImageIcon(call: Call): Promise<void> {
     const image = loadedImage(call);
     const contentType = call.headers['content-type'];
-    if (contentType === undefined || !CONTENT_TYPES.includes(contentType)) {
+    if (contentType === undefined || !ICON_TYPES.includes(contentType)) {
         throw new ApiError(
             'Upload',
-            `Content-Type is "${contentType ?? ''}"; an icon has one of ${CONTENT_TYPES.join(', ')}.`,
+            `Content-Type is "${contentType ?? ''}"; an icon has one of ${ICON_TYPES.join(', ')}.`,
         );
     }
     const storage = storageFor(call, image.raw);

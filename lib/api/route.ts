@@ -9,10 +9,31 @@ export type AuthClass = 'strict' | 'passive' | 'none';
 /** Something that must hold before the handler runs; reads the request, sets its part of `call.state`, or throws. */
 export type Step = (call: Call) => void | Promise<void>;
 
-export interface Parameter {
-    name: string;
-    description: string;
+/** A JSON Schema (2020-12), as OpenAPI 3.1 has it. */
+export interface Schema {
+    readonly [key: string]: SchemaValue;
 }
+export type SchemaValue = string | number | boolean | readonly SchemaValue[] | Schema;
+
+/** A parameter of the query string. */
+export interface Parameter {
+    readonly name: string;
+    readonly description: string;
+    /** What it may be; any text if absent. */
+    readonly schema?: Schema;
+    /** The route refuses a request without it. */
+    readonly required?: true;
+}
+
+/** Headers that successful answers of some routes have; every answer has those about the server. */
+export type AnswerHeader =
+    | 'Accept-Ranges'
+    | 'Cache-Control'
+    | 'Content-MD5'
+    | 'Etag'
+    | 'Last-Modified'
+    | 'Location'
+    | 'workflow-api';
 
 export interface Route {
     /** The operation, as the contract and the audit record name it. */
@@ -25,7 +46,10 @@ export interface Route {
      * the requests that no other row of its method and path takes.
      */
     readonly actions?: readonly string[] | undefined;
+    /** One sentence or two. */
     readonly summary: string;
+    /** What a caller should know beyond the summary, for the reference pages. */
+    readonly description?: string;
     readonly auth: AuthClass;
     /** Modes in which the route exists; all if absent. */
     readonly modes?: readonly Mode[];
@@ -33,7 +57,15 @@ export interface Route {
     readonly needsChannels?: true;
     /** What a successful answer holds. */
     readonly answers: 'json' | 'bytes' | 'nothing';
+    /** Its status: 200, or 204 for a route that answers with nothing, if absent. */
+    readonly status?: 202 | 301;
+    /** The headers it has. */
+    readonly headers?: readonly AnswerHeader[];
+    /** Content-Types of the bytes it answers with. */
+    readonly contentTypes?: readonly string[];
     readonly body?: 'json' | 'bytes';
+    /** Content-Types of the bytes it takes; any if absent. */
+    readonly bodyTypes?: readonly string[];
     readonly parameters: readonly Parameter[];
     /** Codes this route can answer with beyond those of its steps and of every route. */
     readonly errors: readonly ErrorCode[];

@@ -6,8 +6,8 @@ import { errorTable } from '../../lib/errors';
 import { renderImage } from '../../lib/images/serialize';
 import { routes } from '../../lib/routes';
 import { generatedFiles } from '../../tools/gen';
-import { openApi } from '../../tools/reference/openapi';
-import { schemas } from '../../tools/reference/schemas';
+import { openApi } from '../../lib/reference/openapi';
+import { schemas } from '../../lib/reference/schemas';
 import { testImage } from '../support/images';
 
 interface Reference {

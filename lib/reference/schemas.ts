@@ -1,21 +1,16 @@
 /** JSON Schemas (2020-12) of what requests and answers hold. */
-import { COMPRESSIONS, IMAGE_STATES, STORAGE_TYPES } from '../../lib/manifest';
+import type { Schema } from '../api/route';
+import { COMPRESSIONS, IMAGE_STATES, STORAGE_TYPES } from '../manifest';
 
-/** A JSON Schema, or any other part of the document. */
-export interface Json {
-    [key: string]: JsonValue;
-}
-export type JsonValue = string | number | boolean | readonly JsonValue[] | Json;
+export const ref = (name: string): Schema => ({ $ref: `#/components/schemas/${name}` });
 
-export const ref = (name: string): Json => ({ $ref: `#/components/schemas/${name}` });
-
-const text = (description: string): Json => ({ type: 'string', description });
-const flag = (description: string): Json => ({ type: 'boolean', description });
-const uuid = (description: string): Json => ({ type: 'string', format: 'uuid', description });
-const sha1: Json = { type: 'string', pattern: '^[0-9a-f]{40}$', description: 'SHA-1 in lower-case hex.' };
+const text = (description: string): Schema => ({ type: 'string', description });
+const flag = (description: string): Schema => ({ type: 'boolean', description });
+const uuid = (description: string): Schema => ({ type: 'string', format: 'uuid', description });
+const sha1: Schema = { type: 'string', pattern: '^[0-9a-f]{40}$', description: 'SHA-1 in lower-case hex.' };
 
 /** What clients set, beside name, version, type and os. */
-const OPTIONAL_FIELDS: Json = {
+const OPTIONAL_FIELDS: Schema = {
     public: flag('Whether everybody may use the image.'),
     disabled: flag('Whether the image is hidden from lists of active images.'),
     acl: { type: 'array', items: uuid('An account.'), description: 'Accounts that may use a private image.' },
@@ -45,7 +40,7 @@ const OPTIONAL_FIELDS: Json = {
     traits: { type: 'object', description: 'What a server must have. Not served in mode public.' },
 };
 
-const PRODUCT_FIELDS: Json = {
+const PRODUCT_FIELDS: Schema = {
     v: { type: 'integer', const: 2, description: 'The version of the format.' },
     owner: uuid('The account that owns the image.'),
     name: text('The name.'),
@@ -54,7 +49,7 @@ const PRODUCT_FIELDS: Json = {
     os: text('smartos, linux, windows, bsd, illumos or other.'),
 };
 
-export const schemas: Json = {
+export const schemas: Schema = {
     Manifest: {
         type: 'object',
         required: ['v', 'uuid', 'owner', 'name', 'version', 'state', 'disabled', 'public', 'files'],
@@ -136,50 +131,23 @@ export const schemas: Json = {
 };
 
 /** What a route answers with or takes, where it is not what its neighbours have. */
-const ANSWERS: Readonly<Record<string, Json>> = {
+const ANSWERS: Readonly<Record<string, Schema>> = {
     Ping: ref('Ping'),
     AdminGetState: ref('State'),
     AdminReloadAuthKeys: ref('Nothing'),
     ListImages: { type: 'array', items: ref('Manifest') },
 };
-const BODIES: Readonly<Record<string, Json>> = {
+const BODIES: Readonly<Record<string, Schema>> = {
     CreateImage: ref('NewManifest'),
     ImageAction: ref('ManifestChange'),
     ImageAclAction: ref('Accounts'),
 };
 
 /** What a JSON answer of the operation holds: a manifest, if nothing else is known. */
-export function answerSchema(name: string): Json {
+export function answerSchema(name: string): Schema {
     return ANSWERS[name] ?? ref('Manifest');
 }
 
-export function bodySchema(name: string): Json {
+export function bodySchema(name: string): Schema {
     return BODIES[name] ?? { type: 'object' };
-}
-
-/** Types of parameters; the others are texts. */
-const PARAMETERS: Readonly<Record<string, Json>> = {
-    account: { type: 'string', format: 'uuid' },
-    owner: { type: 'string', format: 'uuid' },
-    limit: { type: 'integer', minimum: 0 },
-    index: { type: 'integer', minimum: 0 },
-    public: { type: 'boolean' },
-    inclAdminFields: { type: 'boolean' },
-    force_all_channels: { type: 'boolean' },
-    billing_tag: { type: 'array', items: { type: 'string' } },
-    compression: { type: 'string', enum: COMPRESSIONS },
-    storage: { type: 'string', enum: STORAGE_TYPES },
-    sort: { type: 'string', enum: ['published_at', 'published_at.asc', 'published_at.desc'] },
-    state: { type: 'string', enum: [...IMAGE_STATES, 'all'] },
-    sha1: { type: 'string', pattern: '^[0-9a-f]{40}$' },
-    // Any number of parameters whose names begin so.
-    'tag.KEY': {
-        type: 'object',
-        propertyNames: { pattern: '^tag\\.' },
-        additionalProperties: { type: 'string' },
-    },
-};
-
-export function parameterSchema(name: string): Json {
-    return PARAMETERS[name] ?? { type: 'string' };
 }

@@ -1,9 +1,9 @@
 /** docs/reference/openapi.json (OpenAPI 3.1), from the route table and the error table. */
 import { STATUS_CODES } from 'node:http';
-import type { Parameter, Route } from '../../lib/api/route';
-import type { ErrorCode } from '../../lib/errors';
-import { routes } from '../../lib/routes';
-import { VERSION } from '../../lib/version';
+import type { Parameter, Route, Schema } from '../api/route';
+import type { ErrorCode } from '../errors';
+import { routes } from '../routes';
+import { VERSION } from '../version';
 import {
     actionOf,
     AUTH_TEXT,
@@ -16,12 +16,12 @@ import {
     takesRanges,
     type Operation,
 } from './operations';
-import { answerSchema, bodySchema, parameterSchema, ref, schemas, type Json } from './schemas';
+import { answerSchema, bodySchema, ref, schemas } from './schemas';
 
 const API_VERSIONS = '~1, ~2 or *';
 
-export function openApi(): Json {
-    const paths: Record<string, Json> = {};
+export function openApi(): Schema {
+    const paths: Record<string, Schema> = {};
     for (const operation of operationsOf(routes)) {
         const path = operation.path.replace(/:(\w+)/g, '{$1}');
         paths[path] = { ...paths[path], [operation.method.toLowerCase()]: operationObject(operation) };
@@ -60,14 +60,14 @@ export function openApi(): Json {
     };
 }
 
-const acceptVersion: Json = {
+const acceptVersion: Schema = {
     name: 'Accept-Version',
     in: 'header',
     description: `Versions of the API to answer in: ${API_VERSIONS}, or any other semver range. By default ~1.`,
     schema: { type: 'string', default: '~1' },
 };
 
-function operationObject(operation: Operation): Json {
+function operationObject(operation: Operation): Schema {
     const { name, rows, parameters } = operation;
     const [row] = rows;
     if (!row) {
@@ -94,7 +94,7 @@ function actionRows(rows: readonly Route[]): Route[] {
 }
 
 /** Summary and description: of the one row that does something, or of all of them. */
-function textsOf(rows: readonly Route[], auth: Route['auth']): Json {
+function textsOf(rows: readonly Route[], auth: Route['auth']): Schema {
     const acting = actionRows(rows);
     const [first] = acting.length > 0 ? acting : rows;
     if (acting.length <= 1 && first) {
@@ -110,7 +110,7 @@ function textsOf(rows: readonly Route[], auth: Route['auth']): Json {
     };
 }
 
-function pathParameter(name: string): Json {
+function pathParameter(name: string): Schema {
     return {
         name,
         in: 'path',
@@ -121,18 +121,29 @@ function pathParameter(name: string): Json {
 }
 
 /** As OpenAPI has it; nothing for an `action` that no row takes. */
-function queryParameter({ name, description }: Parameter, rows: readonly Route[]): Json[] {
+function queryParameter(
+    { name, description, schema: given, required: always }: Parameter,
+    rows: readonly Route[],
+): Schema[] {
     const actions = actionRows(rows).flatMap((row) => row.actions ?? []);
     if (name !== 'action' || actions.length === 0) {
-        return [{ name, in: 'query', description, schema: parameterSchema(name) }];
+        return [
+            {
+                name,
+                in: 'query',
+                description,
+                ...(always && { required: true }),
+                schema: given ?? { type: 'string' },
+            },
+        ];
     }
     const values = actions.filter((value) => value !== '');
     const required = !actions.includes('');
-    const schema: Json = { type: 'string', enum: values };
+    const schema: Schema = { type: 'string', enum: values };
     return values.length > 0 ? [{ name, in: 'query', description, required, schema }] : [];
 }
 
-function requestBody({ name, rows }: Operation): Json | undefined {
+function requestBody({ name, rows }: Operation): Schema | undefined {
     switch (rows.find(({ body }) => body)?.body) {
         case 'json':
             return { content: { 'application/json': { schema: bodySchema(name) } } };
@@ -143,21 +154,21 @@ function requestBody({ name, rows }: Operation): Json | undefined {
     }
 }
 
-const headers: Json = { 'x-request-id': { $ref: '#/components/headers/RequestId' } };
+const headers: Schema = { 'x-request-id': { $ref: '#/components/headers/RequestId' } };
 
-function responses({ name, rows }: Operation): Json {
+function responses({ name, rows }: Operation): Schema {
     const [row] = rows;
     if (!row) {
         return {};
     }
-    const content: Json | undefined =
+    const content: Schema | undefined =
         row.answers === 'json'
             ? { 'application/json': { schema: answerSchema(name) } }
             : row.answers === 'bytes'
               ? { '*/*': {} }
               : undefined;
     const codes = [...ON_EVERY_ROUTE, ...rows.flatMap((one) => errorsOf(one))];
-    const bare = (description: string): Json => ({ description, headers });
+    const bare = (description: string): Schema => ({ description, headers });
     return {
         [successStatus(row)]: { ...bare('Done.'), ...(content && { content }) },
         ...(takesRanges(row) && {
@@ -168,7 +179,7 @@ function responses({ name, rows }: Operation): Json {
     };
 }
 
-function errorResponse(status: number, codes: readonly ErrorCode[]): Json {
+function errorResponse(status: number, codes: readonly ErrorCode[]): Schema {
     const list = codes.map((code) => `\`${code}\``).join(', ');
     const description = `${String(STATUS_CODES[status])}: ${list}.`;
     const hasBody = !codes.includes('NotAcceptable');

@@ -1,6 +1,6 @@
 /** docs/reference/errors.md, from the error table. */
-import { errorRow, errorTable, type ErrorCode } from '../../lib/errors';
-import { routes } from '../../lib/routes';
+import { errorRow, errorTable, type ErrorCode } from '../errors';
+import { routes } from '../routes';
 import { STATUS_CODES } from 'node:http';
 import { errorsOf, ON_EVERY_ROUTE } from './operations';
 

@@ -1,7 +1,7 @@
 /** docs/reference/endpoints.md, from the route table. */
-import type { Route } from '../../lib/api/route';
-import type { ErrorCode } from '../../lib/errors';
-import { routes } from '../../lib/routes';
+import type { Route } from '../api/route';
+import type { ErrorCode } from '../errors';
+import { routes } from '../routes';
 import {
     actionOf,
     AUTH_TEXT,

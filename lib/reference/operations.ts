@@ -1,6 +1,6 @@
 /** The route table as callers see it: rows that share a method and a path are one operation with several actions. */
-import type { Parameter, Route } from '../../lib/api/route';
-import { errorRow, type ErrorCode } from '../../lib/errors';
+import type { Parameter, Route } from '../api/route';
+import { errorRow, type ErrorCode } from '../errors';
 
 /** Codes that any request may be answered with, whatever its route. */
 export const ON_EVERY_ROUTE: readonly ErrorCode[] = [
@@ -79,11 +79,8 @@ export function mayBeUnchanged({ method, errors }: Route): boolean {
     return method === 'GET' && errors.includes('PreconditionFailed');
 }
 
-/** Status of success of the routes that answer with nothing but do not say 204. */
-const EMPTY_ANSWERS: Readonly<Record<string, number>> = { AdminUpdateState: 202 };
-
-export function successStatus({ name, answers }: Route): number {
-    return answers === 'nothing' ? (EMPTY_ANSWERS[name] ?? 204) : 200;
+export function successStatus({ status, answers }: Route): number {
+    return status ?? (answers === 'nothing' ? 204 : 200);
 }
 
 export const AUTH_TEXT = {

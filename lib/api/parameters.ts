@@ -1,0 +1,107 @@
+/** Parameters of the query string that several routes have, and those of ListImages, as the route table lists them. */
+import { IMAGE_STATES, STORAGE_TYPES } from '../manifest';
+import type { Parameter, Schema } from './route';
+
+export const UUID: Schema = { type: 'string', format: 'uuid' };
+export const FLAG: Schema = { type: 'boolean' };
+const COUNT: Schema = { type: 'integer', minimum: 0 };
+
+export const ACTION: Parameter = { name: 'action', description: 'What to do.' };
+
+export const ACCOUNT: Parameter = {
+    name: 'account',
+    description:
+        'The account the request is made for: it sees and changes only what that account may. Without it, an operator asks.',
+    schema: UUID,
+};
+
+export const CHANNEL: Parameter = {
+    name: 'channel',
+    description:
+        'The channel to work in, on a server with channels; by default the server’s default channel. Other servers ' +
+        'pass over it.',
+};
+
+export const CHANNEL_OR_ANY: Parameter = {
+    ...CHANNEL,
+    description: `${CHANNEL.description} \`*\` means all of them.`,
+};
+
+export const ADMIN_FIELDS: Parameter = {
+    name: 'inclAdminFields',
+    description:
+        'Whether to add what only operators see, such as the storage of each file. Needs a signature, but for mode dc.',
+    schema: FLAG,
+};
+
+export const SHA1: Parameter = {
+    name: 'sha1',
+    description: 'SHA-1 of the bytes in lower-case hex; they are refused if it differs.',
+    schema: { type: 'string', pattern: '^[0-9a-f]{40}$' },
+};
+
+export const STORAGE: Parameter = {
+    name: 'storage',
+    description:
+        'The storage to put the bytes in, for operators; by default the server decides. One that the server does not ' +
+        'have stands for `local`.',
+    schema: { type: 'string', enum: STORAGE_TYPES },
+};
+
+export const FILE_INDEX: Parameter = {
+    name: 'index',
+    description: 'Which of its files, from 0.',
+    schema: COUNT,
+};
+
+/** What ListImages takes beside account, channel and inclAdminFields (endpoints.md §3 ListImages). */
+export const LIST_PARAMETERS: readonly Parameter[] = [
+    {
+        name: 'state',
+        description:
+            '`active` (the default), `disabled`, `unactivated`, `creating`, `failed`, or `all`. Without a signature ' +
+            'only active images are listed, but for mode dc.',
+        schema: { type: 'string', enum: [...IMAGE_STATES, 'all'] },
+    },
+    { name: 'owner', description: 'The uuid of the owner.', schema: UUID },
+    { name: 'name', description: 'The name; with a leading `~`, a part of it.' },
+    { name: 'version', description: 'The version; with a leading `~`, a part of it.' },
+    { name: 'public', description: 'Whether everybody may use the image.', schema: FLAG },
+    { name: 'os', description: 'The operating system.' },
+    { name: 'type', description: 'The type; with a leading `!`, any other than that.' },
+    {
+        name: 'tag.KEY',
+        description:
+            'The value of the tag KEY; empty for any value. May be given for several keys, then all of them count.',
+        // Any number of parameters whose names begin so.
+        schema: {
+            type: 'object',
+            propertyNames: { pattern: '^tag\\.' },
+            additionalProperties: { type: 'string' },
+        },
+    },
+    {
+        name: 'billing_tag',
+        description: 'A billing tag; may be repeated, then all of them count.',
+        schema: { type: 'array', items: { type: 'string' } },
+    },
+    {
+        name: 'sort',
+        description:
+            'The order: by `published_at`, the earliest first unless `.desc` stands behind it. Images that are not ' +
+            'published yet come first, with `.desc` last.',
+        schema: { type: 'string', enum: ['published_at', 'published_at.asc', 'published_at.desc'] },
+    },
+    {
+        name: 'limit',
+        description: 'The most images to list; 0 stands for no limit.',
+        schema: COUNT,
+    },
+    {
+        name: 'marker',
+        description:
+            'Where to begin: at this image (its uuid) or at this date, inclusive. To read a list in pages, take the ' +
+            'uuid of the last image of a page as the marker of the next one, and pass over that image.',
+        schema: { type: 'string' },
+    },
+];
