@@ -9,6 +9,7 @@ import { favicon } from './api/favicon';
 import { addImageFile, getImageFile, getSecondImageFile } from './api/files';
 import { addImageIcon, deleteImageIcon, getImageIcon, ICON_TYPES } from './api/icons';
 import { createImage, deleteImage, getImage, listImages, unknownAction } from './api/images';
+import { getDataset, listDatasets } from './api/legacy';
 import {
     ACCOUNT,
     ACTION,
@@ -356,6 +357,35 @@ export const routes: readonly Route[] = [
     {
         ...acl('ImageAclAction', [], 'Refuses an action that access lists do not have.', unknownAction),
         actions: undefined,
+    },
+    {
+        name: 'ListDatasets',
+        method: 'GET',
+        path: '/datasets',
+        summary: 'Leads clients of the time before images to ListImages.',
+        auth: 'none',
+        answers: 'nothing',
+        status: 301,
+        headers: ['Location'],
+        parameters: [],
+        errors: [],
+        steps: [],
+        handler: listDatasets,
+    },
+    {
+        name: 'GetDataset',
+        method: 'GET',
+        path: '/datasets/:dataset',
+        summary:
+            'Leads clients of the time before images to the image with this uuid, or to those of this name.',
+        auth: 'none',
+        answers: 'nothing',
+        status: 301,
+        headers: ['Location'],
+        parameters: [],
+        errors: [],
+        steps: [],
+        handler: getDataset,
     },
     {
         name: 'GetFavicon',

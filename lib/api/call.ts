@@ -52,7 +52,9 @@ export interface Call {
     /** The query string, without its `?`. */
     readonly search: string;
     readonly query: Query;
-    /** The image uuid of the path, not checked yet. */
+    /** What the path has in the place of its parameter, without %-escapes; '' if it has none. */
+    readonly pathParameter: string;
+    /** The same where it is `:uuid`: the uuid of an image, not checked yet. */
     readonly uuid: string;
     /** Whether the client's Accept-Version covers version 2, in which images have channels. */
     readonly version2: boolean;

@@ -39,7 +39,7 @@ export interface Route {
     /** The operation, as the contract and the audit record name it. */
     readonly name: string;
     readonly method: 'GET' | 'POST' | 'PUT' | 'DELETE';
-    /** Path with `:uuid` for the image. */
+    /** Path, in which one segment may be a parameter: `:uuid` for an image, or another name. */
     readonly path: string;
     /**
      * The values of the `action` parameter that select this row; '' stands for none given. A row without them takes

@@ -56,7 +56,7 @@ export class HttpCall implements Call {
     readonly search: string;
     #format: { format: Format; type: string } = JSON_FORMAT;
     #route: Route | undefined;
-    #uuid = '';
+    #pathParameter = '';
     #query: Query | undefined;
     #log: Logger | undefined;
     #aborter: AbortController | undefined;
@@ -92,8 +92,11 @@ export class HttpCall implements Call {
     get query(): Query {
         return (this.#query ??= new Query(this.search));
     }
+    get pathParameter(): string {
+        return this.#pathParameter;
+    }
     get uuid(): string {
-        return this.#uuid;
+        return this.#pathParameter;
     }
     get contentLength(): number | undefined {
         return announcedLength(this.req);
@@ -111,9 +114,9 @@ export class HttpCall implements Call {
         return this.#route;
     }
 
-    setRoute(route: Route, uuid: string): void {
+    setRoute(route: Route, pathParameter: string): void {
         this.#route = route;
-        this.#uuid = uuid;
+        this.#pathParameter = pathParameter;
     }
 
     get log(): Logger {

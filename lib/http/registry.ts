@@ -9,18 +9,21 @@ export type Miss = { kind: 'path' } | { kind: 'method'; allowed: string[] } | { 
 
 /** What to do with requests, found or not. */
 export interface Dispatch {
-    found(rows: Rows, uuid: string): RouteMatch['handler'];
+    /** @param parameter what the path has in the place of its parameter, without %-escapes; '' if it has none */
+    found(rows: Rows, parameter: string): RouteMatch['handler'];
     missed(miss: Miss): RouteMatch['handler'];
 }
 
 interface Endpoint {
-    /** The path up to the uuid, and what follows it. */
+    /** The path up to its parameter, the name of that, and what follows it. */
     readonly prefix: string;
+    readonly parameter: string;
     readonly suffix: string;
     readonly methods: Map<string, { rows: Rows; route: RestifyRoute }>;
 }
 
-const UUID_PARAMETER = ':uuid';
+/** A segment of the table's paths that stands for any text: its name, between what comes before it and after it. */
+const PARAMETER = /^(.*\/):(\w+)(.*)$/;
 
 /**
  * Finds the routes of the table for restify, by the rules of endpoints.md §1.5: slashes collapse, a trailing slash
@@ -30,7 +33,7 @@ const UUID_PARAMETER = ':uuid';
  */
 export class Registry implements RouteRegistry {
     readonly #exact = new Map<string, Endpoint>();
-    readonly #withUuid: Endpoint[] = [];
+    readonly #withParameter: Endpoint[] = [];
     readonly #routes: Record<string, RestifyRoute> = {};
 
     constructor(
@@ -52,19 +55,19 @@ export class Registry implements RouteRegistry {
     }
 
     #endpoint(path: string): Endpoint {
-        const [prefix = '', suffix] = path.split(UUID_PARAMETER);
+        const [, prefix = path, parameter, suffix = ''] = PARAMETER.exec(path) ?? [];
         const known =
-            suffix === undefined
+            parameter === undefined
                 ? this.#exact.get(path)
-                : this.#withUuid.find((one) => one.prefix === prefix && one.suffix === suffix);
+                : this.#withParameter.find((one) => one.prefix === prefix && one.suffix === suffix);
         if (known) {
             return known;
         }
-        const endpoint = { prefix, suffix: suffix ?? '', methods: new Map() as Endpoint['methods'] };
-        if (suffix === undefined) {
+        const endpoint: Endpoint = { prefix, parameter: parameter ?? '', suffix, methods: new Map() };
+        if (parameter === undefined) {
             this.#exact.set(path, endpoint);
         } else {
-            this.#withUuid.push(endpoint);
+            this.#withParameter.push(endpoint);
         }
         return endpoint;
     }
@@ -75,22 +78,26 @@ export class Registry implements RouteRegistry {
         if (exact) {
             return this.#match(exact, method, '');
         }
-        for (const endpoint of this.#withUuid) {
-            const part = uuidPart(path, endpoint);
+        for (const endpoint of this.#withParameter) {
+            const part = parameterPart(path, endpoint);
             if (part !== undefined) {
-                const uuid = decode(part);
-                return uuid === undefined
+                const value = decode(part);
+                return value === undefined
                     ? this.#miss({ kind: 'malformed' })
-                    : this.#match(endpoint, method, uuid);
+                    : this.#match(endpoint, method, value);
             }
         }
         return this.#miss({ kind: 'path' });
     }
 
-    #match({ methods }: Endpoint, method: string, uuid: string): RouteMatch {
+    #match({ parameter, methods }: Endpoint, method: string, value: string): RouteMatch {
         const found = methods.get(method === 'HEAD' ? 'GET' : method);
         return found
-            ? { route: found.route, params: { uuid }, handler: this.dispatch.found(found.rows, uuid) }
+            ? {
+                  route: found.route,
+                  params: { [parameter]: value },
+                  handler: this.dispatch.found(found.rows, value),
+              }
             : this.#miss({ kind: 'method', allowed: [...methods.keys()] });
     }
 
@@ -109,8 +116,8 @@ export class Registry implements RouteRegistry {
     }
 }
 
-/** What stands in the place of the uuid; undefined if the path is not of this endpoint. */
-function uuidPart(path: string, { prefix, suffix }: Endpoint): string | undefined {
+/** What stands in the place of the parameter; undefined if the path is not of this endpoint. */
+function parameterPart(path: string, { prefix, suffix }: Endpoint): string | undefined {
     if (!path.startsWith(prefix) || !path.endsWith(suffix)) {
         return undefined;
     }

@@ -40,10 +40,10 @@ async function run(call: HttpCall, route: Route): Promise<void> {
     await route.handler(call);
 }
 
-async function handle(call: HttpCall, rows: Rows, uuid: string): Promise<void> {
+async function handle(call: HttpCall, rows: Rows, parameter: string): Promise<void> {
     try {
         const route = select(rows, call);
-        call.setRoute(route, uuid);
+        call.setRoute(route, parameter);
         call.negotiate();
         call.version2 = acceptsVersion2(call.headers, call.method, call.path);
         await run(call, route);
@@ -121,8 +121,8 @@ export function createHttpServer({ services, routes, identity, sink }: HttpServe
         (req[CALL] ??= new HttpCall(services, identity, req, res));
 
     const registry = new Registry(routes, {
-        found: (rows, uuid) => (req, res, next) => {
-            void handle(callOf(req, res), rows, uuid).then(() => next());
+        found: (rows, parameter) => (req, res, next) => {
+            void handle(callOf(req, res), rows, parameter).then(() => next());
         },
         missed: (miss) => (req, res, next) => {
             answerMiss(miss, callOf(req, res));

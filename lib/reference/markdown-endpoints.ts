@@ -43,7 +43,7 @@ export function endpointsPage(): string {
 
 function requestLine(route: Route): string {
     const action = actionOf(route);
-    const path = route.path.replace(':uuid', 'UUID');
+    const path = route.path.replace(/:(\w+)/, (_, name: string) => name.toUpperCase());
     const other = action === undefined && route.parameters.some(({ name }) => name === 'action');
     return `${route.method} ${path}${action ? `?action=${action}` : other && isGeneral(route) ? '?action=…' : ''}`;
 }

@@ -111,14 +111,15 @@ function textsOf(rows: readonly Route[], auth: Route['auth']): Schema {
 }
 
 function pathParameter(name: string): Schema {
-    return {
-        name,
-        in: 'path',
-        required: true,
-        description: 'The image.',
-        schema: { type: 'string', format: 'uuid' },
-    };
+    const image = { description: 'The image.', schema: { type: 'string', format: 'uuid' } };
+    const { description, schema } = PATH_PARAMETERS[name] ?? image;
+    return { name, in: 'path', required: true, description, schema };
 }
+
+/** The parameters of paths that are no image. */
+const PATH_PARAMETERS: Readonly<Record<string, { description: string; schema: Schema }>> = {
+    dataset: { description: 'A uuid, a name, or `NAME:VERSION`.', schema: { type: 'string' } },
+};
 
 /** As OpenAPI has it; nothing for an `action` that no row takes. */
 function queryParameter(
