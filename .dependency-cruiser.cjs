@@ -7,7 +7,7 @@ const layers = [
     ['^lib/routes\\.ts$'],
     ['^lib/api/'],
     ['^lib/images/'],
-    ['^lib/(db|storage|auth|dc|imports|jobs)/'],
+    ['^lib/(db|storage|auth|dc|imports|jobs)/', '^lib/leased-task\\.ts$'],
     ['^lib/config', '^lib/(errors|manifest|constants|log|clock|fault|version)\\.ts$'],
 ];
 

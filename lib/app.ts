@@ -10,6 +10,8 @@ import { createHttpServer } from './http/server';
 import { Images } from './images/images';
 import { Sweep } from './images/sweep';
 import type { ServerLog } from './log';
+import { JobEngine } from './jobs/engine';
+import { UnavailableJobs } from './jobs/unavailable';
 import { existingRoutes } from './routes';
 import { createStorages } from './storage/index';
 import { VERSION } from './version';
@@ -54,11 +56,24 @@ export async function startApp(config: Config, log: ServerLog): Promise<App> {
         closers.push(() => auth.close());
 
         const images = new Images({ config, database, storages, clock, log });
+        const holder = clock.uuid();
+        const engine = config.wfapi
+            ? undefined
+            : new JobEngine({
+                  jobs: database.jobs,
+                  leases: database.leases,
+                  clock,
+                  log,
+                  holder,
+                  config: config.jobs,
+              });
+        const jobs = engine ?? new UnavailableJobs(config.wfapi?.url ?? '');
         const services = {
             config,
             version: VERSION,
             log,
             images,
+            jobs,
             storages,
             auth,
             accounts: undefined,
@@ -72,7 +87,6 @@ export async function startApp(config: Config, log: ServerLog): Promise<App> {
         });
 
         const { id: databaseId, images: records, pending, leases } = database;
-        const holder = clock.uuid();
         const sweep = new Sweep({
             databaseId,
             images: records,
@@ -86,6 +100,10 @@ export async function startApp(config: Config, log: ServerLog): Promise<App> {
         });
         sweep.start();
         closers.push(() => sweep.stop());
+        if (engine) {
+            engine.start();
+            closers.push(() => engine.stop());
+        }
 
         const listener = new Listener(app, identity, config.limits, (err) => {
             log.error({ err }, 'a connection could not be accepted');

@@ -9,6 +9,7 @@ import type { Config } from '../config/types';
 import type { AccountDirectory } from '../dc/driver';
 import type { Images } from '../images/images';
 import type { Image } from '../images/image';
+import type { JobService } from '../jobs/driver';
 import type { StorageSet } from '../storage/driver';
 import type { Query } from './query';
 import type { Route } from './route';
@@ -19,6 +20,7 @@ export interface Services {
     readonly version: string;
     readonly log: Logger;
     readonly images: Images;
+    readonly jobs: JobService;
     readonly storages: StorageSet;
     readonly auth: Authenticator;
     /** The accounts of the datacenter; undefined in the other modes, which have none. */

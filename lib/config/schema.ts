@@ -62,13 +62,24 @@ const oneOf = (values: readonly string[], description?: string): KeySchema => ({
 
 const reserved = (schema: KeySchema): KeySchema => ({ ...schema, reserved: true });
 
-const time = (milliseconds: number, description: string, least = 10): KeySchema => ({
+const DAY = 86_400_000;
+
+const time = (milliseconds: number, description: string, least = 10, most = DAY): KeySchema => ({
     expected:
-        `a time from ${formatQuantity('time', least)} to 24h: ` +
+        `a time from ${formatQuantity('time', least)} to ${formatQuantity('time', most)}: ` +
         'a number of ms, or a text with a unit such as "500ms", "10s" or "3m"',
     description,
     default: milliseconds,
-    quantity: { kind: 'time', minimum: least, maximum: 86_400_000 },
+    quantity: { kind: 'time', minimum: least, maximum: most },
+});
+
+const count = (value: number, most: number, description: string): KeySchema => ({
+    type: 'integer',
+    minimum: 1,
+    maximum: most,
+    expected: `a whole number from 1 to ${most}`,
+    description,
+    default: value,
 });
 
 const size = (bytes: number, largest: string, maximum: number, description: string): KeySchema => ({
@@ -344,6 +355,32 @@ const properties: Record<string, KeySchema> = {
                     'it left on disk removed. The same for all processes that share a database.',
                 1000,
             ),
+        },
+    },
+    jobs: {
+        type: 'object',
+        default: {},
+        expected: 'an object of settings for jobs',
+        properties: {
+            concurrency: count(4, 100, 'Most jobs that one process of this server runs at once.'),
+            attempts: count(
+                10,
+                1000,
+                'How often a step of a job is tried before the job has failed. A process that dies in the middle ' +
+                    'of a step has tried it too.',
+            ),
+            retryDelay: time(
+                2000,
+                'How long to wait before a step is tried again; twice as long each further time.',
+            ),
+            maxRetryDelay: time(300_000, 'The longest wait between two tries.'),
+            leaseTime: time(
+                15_000,
+                'A process that has not said for this long that it is alive loses its jobs to the others. The same ' +
+                    'for all processes that share a database.',
+                300,
+            ),
+            retention: time(30 * DAY, 'How long jobs that have ended are kept.', 1000, 3650 * DAY),
         },
     },
 };

@@ -47,6 +47,21 @@ export interface LimitsConfig {
     uploadSilence: number;
 }
 
+/** How this server runs jobs itself. Times in ms. */
+export interface JobsConfig {
+    /** Most jobs that one process runs at once. */
+    concurrency: number;
+    /** How often a step is tried. */
+    attempts: number;
+    /** Wait before the second attempt; doubled for each further one up to `maxRetryDelay`. */
+    retryDelay: number;
+    maxRetryDelay: number;
+    /** A process that did not say for this long that it is alive loses its jobs to the others. */
+    leaseTime: number;
+    /** How long jobs that have ended are kept. */
+    retention: number;
+}
+
 export interface Config {
     port: number;
     address: string;
@@ -71,5 +86,8 @@ export interface Config {
     manta?: MantaConfig;
     s3?: S3Config;
     limits: LimitsConfig;
+    jobs: JobsConfig;
+    /** The workflow service of the datacenter; without it jobs run in this server. */
+    wfapi?: { url: string; workflows: string[] };
     [key: string]: unknown;
 }

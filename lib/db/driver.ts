@@ -199,7 +199,12 @@ export interface StoredJob {
     readonly imageUuid: string;
     readonly task: string;
     readonly execution: string;
+    /** Times are in ms since the epoch. */
     readonly createdAt: number;
+    /** From when on somebody should work on it; undefined once nothing is left to do. */
+    readonly dueAt: number | undefined;
+    /** When it ended; undefined while it goes on. */
+    readonly finishedAt: number | undefined;
     readonly etag: string;
     readonly value: Record<string, unknown>;
 }
@@ -208,11 +213,15 @@ export interface JobStore {
     /** Writes a job; `etag` as in {@link ImageChange}. @throws EtagConflict */
     put(job: Omit<StoredJob, 'etag'>, etag: string | null): Promise<StoredJob>;
     get(uuid: string): Promise<StoredJob | undefined>;
-    /** Jobs that meet all of the conditions, oldest first. */
+    /** Jobs that meet all of the conditions, newest first. */
     list(
         where: { imageUuid?: string; task?: string; execution?: string },
         options: { limit: number; offset?: number },
     ): Promise<StoredJob[]>;
+    /** Jobs that are to be worked on at `now`, those that wait for longest first. */
+    due(now: number, options: { limit: number; offset?: number }): Promise<StoredJob[]>;
+    /** Deletes jobs that ended at or before this time, at most `limit`; gives how many. */
+    prune(finishedBefore: number, limit: number): Promise<number>;
 }
 
 /** Values that may be used once until they expire: signatures, for replay protection. */

@@ -2,26 +2,29 @@
 import { EtagConflict, type JobStore, type StoredJob } from './driver';
 import { morayEtag } from './etag';
 import type { Connection } from './local-connection';
-import type { SqlRow } from './sqlite';
+import type { SqlRow, SqlValue } from './sqlite';
 
-const COLUMNS = 'uuid, image_uuid, task, execution, created_at, etag, value';
+const COLUMNS = ['uuid', 'image_uuid', 'task', 'execution', 'created_at', 'due_at', 'finished_at', 'value'];
+const SELECT = `SELECT ${COLUMNS.join(', ')}, etag FROM jobs`;
 
 const SQL = {
-    find: `SELECT ${COLUMNS} FROM jobs WHERE uuid = ?`,
+    find: `${SELECT} WHERE uuid = ?`,
     put:
-        `INSERT INTO jobs (${COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?) ON CONFLICT (uuid) DO UPDATE SET ` +
-        'image_uuid = excluded.image_uuid, task = excluded.task, execution = excluded.execution, ' +
-        'created_at = excluded.created_at, etag = excluded.etag, value = excluded.value',
+        `INSERT INTO jobs (${COLUMNS.join(', ')}, etag) VALUES (${COLUMNS.map(() => '?').join(', ')}, ?) ` +
+        'ON CONFLICT (uuid) DO UPDATE SET ' +
+        [...COLUMNS, 'etag'].map((column) => `${column} = excluded.${column}`).join(', '),
+    due: `${SELECT} WHERE due_at <= ? ORDER BY due_at, uuid LIMIT ? OFFSET ?`,
+    prune: 'DELETE FROM jobs WHERE uuid IN (SELECT uuid FROM jobs WHERE finished_at <= ? ORDER BY finished_at LIMIT ?)',
 };
 
 export class LocalJobs implements JobStore {
     constructor(private readonly connection: Connection) {}
 
     async put(job: Omit<StoredJob, 'etag'>, etag: string | null): Promise<StoredJob> {
-        const { uuid, imageUuid, task, execution, createdAt } = job;
+        const { uuid, imageUuid, task, execution, createdAt, dueAt = null, finishedAt = null } = job;
         const value = JSON.stringify(job.value);
-        const next = morayEtag(JSON.stringify([imageUuid, task, execution, createdAt, value]));
-        const row = [uuid, imageUuid, task, execution, createdAt, next, value];
+        const columns = [uuid, imageUuid, task, execution, createdAt, dueAt, finishedAt, value];
+        const row = [...columns, morayEtag(JSON.stringify(columns))];
         return this.connection.write(() => {
             const former = this.connection.prepare(SQL.find).get([uuid]);
             if (etag !== (former ? toJob(former).etag : null)) {
@@ -48,22 +51,40 @@ export class LocalJobs implements JobStore {
         ].filter((pair): pair is [string, string] => pair[1] !== undefined);
         const conditions = wanted.map(([column]) => `${column} = ?`).join(' AND ');
         const sql =
-            `SELECT ${COLUMNS} FROM jobs ${conditions && `WHERE ${conditions} `}` +
-            'ORDER BY created_at, uuid LIMIT ? OFFSET ?';
-        const params = [...wanted.map(([, value]) => value), limit, offset];
+            `${SELECT} ${conditions && `WHERE ${conditions} `}` +
+            'ORDER BY created_at DESC, uuid DESC LIMIT ? OFFSET ?';
+        return this.#all(sql, [...wanted.map(([, value]) => value), limit, offset]);
+    }
+
+    async due(now: number, { limit, offset = 0 }: { limit: number; offset?: number }): Promise<StoredJob[]> {
+        return this.#all(SQL.due, [now, limit, offset]);
+    }
+
+    async prune(finishedBefore: number, limit: number): Promise<number> {
+        return this.connection.write(() => this.connection.prepare(SQL.prune).run([finishedBefore, limit]));
+    }
+
+    async #all(sql: string, params: SqlValue[]): Promise<StoredJob[]> {
         const rows = await this.connection.read(() => this.connection.prepare(sql).all(params));
         return rows.map(toJob);
     }
 }
 
-function toJob([uuid, imageUuid, task, execution, createdAt, etag, value]: SqlRow): StoredJob {
+function toJob(row: SqlRow): StoredJob {
+    const [uuid, imageUuid, task, execution, createdAt, dueAt, finishedAt, value, etag] = row;
     return {
         uuid: String(uuid),
         imageUuid: String(imageUuid),
         task: String(task),
         execution: String(execution),
         createdAt: Number(createdAt),
+        dueAt: time(dueAt),
+        finishedAt: time(finishedAt),
         etag: String(etag),
         value: JSON.parse(String(value)) as Record<string, unknown>,
     };
+}
+
+function time(column: SqlValue | undefined): number | undefined {
+    return typeof column === 'number' ? column : undefined;
 }

@@ -3,7 +3,7 @@ import { VALUE_COLUMNS } from './local-columns';
 import type { Connection } from './local-connection';
 
 /** Raised with every change of the tables; a file of a higher version is refused. */
-export const SCHEMA_VERSION = 1;
+export const SCHEMA_VERSION = 2;
 
 /** The list order; `_key` is the uuid. */
 const ORDER_COLUMNS = ['published_at', '_key'];
@@ -54,6 +54,25 @@ function columnDefinition(column: string): string {
     return column === 'published_at' ? `${column} TEXT NOT NULL` : `${column} TEXT`;
 }
 
+const JOBS = `
+CREATE TABLE jobs (
+    uuid TEXT PRIMARY KEY,
+    image_uuid TEXT NOT NULL,
+    task TEXT NOT NULL,
+    execution TEXT NOT NULL,
+    created_at INTEGER NOT NULL,
+    due_at INTEGER,
+    finished_at INTEGER,
+    etag TEXT NOT NULL,
+    value TEXT NOT NULL
+);
+CREATE INDEX jobs_created_at_idx ON jobs (created_at, uuid);
+CREATE INDEX jobs_image_uuid_idx ON jobs (image_uuid, created_at, uuid);
+CREATE INDEX jobs_execution_idx ON jobs (execution, created_at, uuid);
+CREATE INDEX jobs_due_at_idx ON jobs (due_at, uuid) WHERE due_at IS NOT NULL;
+CREATE INDEX jobs_finished_at_idx ON jobs (finished_at) WHERE finished_at IS NOT NULL;
+`;
+
 const SCHEMA = `
 CREATE TABLE meta (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
 
@@ -101,19 +120,7 @@ CREATE INDEX pending_objects_beat_idx ON pending_objects (condemned, beat, id);
 
 CREATE TABLE leases (name TEXT PRIMARY KEY, holder TEXT NOT NULL, expires INTEGER NOT NULL) WITHOUT ROWID;
 
-CREATE TABLE jobs (
-    uuid TEXT PRIMARY KEY,
-    image_uuid TEXT NOT NULL,
-    task TEXT NOT NULL,
-    execution TEXT NOT NULL,
-    created_at INTEGER NOT NULL,
-    etag TEXT NOT NULL,
-    value TEXT NOT NULL
-);
-CREATE INDEX jobs_created_at_idx ON jobs (created_at, uuid);
-CREATE INDEX jobs_image_uuid_idx ON jobs (image_uuid, created_at, uuid);
-CREATE INDEX jobs_execution_idx ON jobs (execution, created_at, uuid);
-
+${JOBS}
 CREATE TABLE replay (value TEXT PRIMARY KEY, expires INTEGER NOT NULL) WITHOUT ROWID;
 CREATE INDEX replay_expires_idx ON replay (expires);
 
@@ -150,7 +157,10 @@ export class SchemaTooNew extends Error {
     }
 }
 
-/** Creates the tables in an empty file and gives the database's id; `newId` is its id if it is new. */
+/**
+ * Creates the tables in an empty file, or brings those of an older version up to date. Gives the database's id;
+ * `newId` is its id if it is new.
+ */
 export async function prepareSchema(connection: Connection, newId: string): Promise<string> {
     return connection.write(() => {
         const version = Number(connection.prepare('PRAGMA user_version').get()?.[0]);
@@ -161,6 +171,12 @@ export async function prepareSchema(connection: Connection, newId: string): Prom
             connection.exec(SCHEMA);
             writeMeta(connection, 'id', newId);
             writeMeta(connection, 'generation', '0');
+        }
+        if (version === 1) {
+            // No program that wrote version 1 had jobs.
+            connection.exec(`DROP TABLE jobs; ${JOBS}`);
+        }
+        if (version < SCHEMA_VERSION) {
             connection.exec(`PRAGMA user_version = ${SCHEMA_VERSION}`);
         }
         const id = readMeta(connection, 'id');

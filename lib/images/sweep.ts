@@ -3,7 +3,7 @@ import type { Clock } from '../clock';
 import type { ImageStore, LeaseStore, PendingObject, PendingStore } from '../db/driver';
 import type { StorageType } from '../manifest';
 import { imageKey, type StorageSet } from '../storage/driver';
-import { LeasedTask } from './leased-task';
+import { LeasedTask } from '../leased-task';
 import { referredNames } from './references';
 import { UnreferencedSweep } from './unreferenced-sweep';
 

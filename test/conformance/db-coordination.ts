@@ -29,7 +29,9 @@ export function describeCoordination(subject: Subject): void {
             imageUuid: testUuid(50),
             task: 'import',
             execution: 'queued',
-            createdAt: 1000 - n,
+            createdAt: 1000 + n,
+            dueAt: undefined,
+            finishedAt: undefined,
             value: { n, deep: { list: [1, 'é'] } },
             ...fields,
         });
@@ -47,7 +49,7 @@ export function describeCoordination(subject: Subject): void {
             assert.equal(await jobs.get(testUuid(2)), undefined);
         });
 
-        it('are listed oldest first by all of the conditions', async () => {
+        it('are listed newest first by all of the conditions', async () => {
             const { jobs } = subject.database;
             await jobs.put(job(1), null);
             await jobs.put(job(2, { execution: 'failed' }), null);
@@ -58,6 +60,55 @@ export function describeCoordination(subject: Subject): void {
             assert.deepEqual(await list({ imageUuid: testUuid(50) }), [2, 1]);
             assert.deepEqual(await list({ task: 'import', execution: 'queued' }), [1]);
             assert.deepEqual(await list({}, { limit: 1, offset: 1 }), [2]);
+        });
+
+        it('are due from their time on, those that wait for longest first', async () => {
+            const { jobs } = subject.database;
+            for (const [n, dueAt] of [
+                [1, 300],
+                [2, 100],
+                [3, undefined],
+                [4, 200],
+                [5, 100],
+            ] as const) {
+                await jobs.put(job(n, { dueAt }), null);
+            }
+            const due = async (now: number, options: object = {}) =>
+                (await jobs.due(now, { limit: 10, ...options })).map(({ value }) => value.n);
+            assert.deepEqual(await due(99), []);
+            assert.deepEqual(await due(299), [2, 5, 4]);
+            assert.deepEqual(await due(300, { limit: 2 }), [2, 5]);
+            assert.deepEqual(await due(300, { limit: 2, offset: 2 }), [4, 1]);
+            const stored = await jobs.get(testUuid(2));
+            assert.equal(stored?.dueAt, 100);
+            await jobs.put({ ...stored, dueAt: undefined }, stored.etag);
+            assert.deepEqual(await due(300), [5, 4, 1]);
+            assert.equal((await jobs.get(testUuid(2)))?.dueAt, undefined);
+        });
+
+        it('are deleted when they ended long enough ago, a few at a time', async () => {
+            const { jobs } = subject.database;
+            for (const [n, finishedAt] of [
+                [1, 100],
+                [2, 200],
+                [3, undefined],
+                [4, 201],
+                [5, 150],
+            ] as const) {
+                await jobs.put(job(n, { finishedAt }), null);
+            }
+            assert.equal(await jobs.prune(99, 10), 0);
+            assert.equal(await jobs.prune(200, 2), 2);
+            assert.equal(await jobs.get(testUuid(1)), undefined);
+            assert.equal(await jobs.prune(200, 2), 1);
+            const left = await jobs.list({}, { limit: 10 });
+            assert.deepEqual(
+                left.map(({ value, finishedAt }) => [value.n, finishedAt]),
+                [
+                    [4, 201],
+                    [3, undefined],
+                ],
+            );
         });
     });
 

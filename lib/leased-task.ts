@@ -1,6 +1,6 @@
 import type Logger from 'bunyan';
-import type { Clock } from '../clock';
-import type { LeaseStore } from '../db/driver';
+import type { Clock } from './clock';
+import type { LeaseStore } from './db/driver';
 
 /** How long a lease outlives a process that died with it, in ms; it is renewed three times as often. */
 const LEASE_TTL = 30_000;
