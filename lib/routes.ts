@@ -5,6 +5,9 @@
  */
 import { activateImage, disableImage, enableImage, updateImage } from './api/actions';
 import { addImageAcl, removeImageAcl } from './api/acl';
+import { changeImageStorage } from './api/change-storage';
+import { createImageFromVm } from './api/create-from-vm';
+import { exportImage } from './api/export';
 import { favicon } from './api/favicon';
 import { addImageFile, getImageFile, getSecondImageFile } from './api/files';
 import { addImageIcon, deleteImageIcon, getImageIcon, ICON_TYPES } from './api/icons';
@@ -21,6 +24,7 @@ import {
     LIST_PARAMETERS,
     SHA1,
     STORAGE,
+    UUID,
 } from './api/parameters';
 import type { Route, Step } from './api/route';
 import { getState, ping, reloadAuthKeys, updateState } from './api/service';
@@ -36,7 +40,7 @@ import {
     readBody,
 } from './api/steps';
 import type { Config } from './config/types';
-import { COMPRESSIONS } from './manifest';
+import { COMPRESSIONS, STORAGE_TYPES } from './manifest';
 
 /** Steps of every route that changes an image, before and after the body. */
 const CHANGES: readonly Step[] = [authenticate, imageUuid, channel];
@@ -197,6 +201,46 @@ export const routes: readonly Route[] = [
         handler: createImage,
     },
     {
+        name: 'CreateImageFromVm',
+        method: 'POST',
+        path: '/images',
+        actions: ['create-from-vm'],
+        summary:
+            'Creates an image of a machine. This version checks the request, but has no workflow service to do it.',
+        description:
+            'Without an object store the configuration has to allow it (`allowLocalCreateImageFromVm`).',
+        auth: 'strict',
+        answers: 'json',
+        headers: ['workflow-api'],
+        body: 'json',
+        parameters: [
+            ACTION,
+            { name: 'vm_uuid', description: 'The machine.', schema: UUID, required: true },
+            {
+                name: 'incremental',
+                description: 'Whether the image holds only what differs from the image of the machine.',
+                schema: FLAG,
+            },
+            {
+                name: 'max_origin_depth',
+                description: 'How long the chain of origins may become; at least 2.',
+                schema: { type: 'integer', minimum: 2 },
+            },
+            ACCOUNT,
+            CHANNEL,
+        ],
+        errors: [
+            'UnauthorizedError',
+            'NotAvailable',
+            'ValidationFailed',
+            'InvalidParameter',
+            ...BODY_ERRORS,
+            'ServiceUnavailableError',
+        ],
+        steps: [authenticate, channel, readBody],
+        handler: createImageFromVm,
+    },
+    {
         name: 'CreateImageAction',
         method: 'POST',
         path: '/images',
@@ -314,6 +358,65 @@ export const routes: readonly Route[] = [
         errors: [...CHANGE_ERRORS, ...STORE_ERRORS],
         steps: [...CHANGES, loadImage, ownedByAccount],
         handler: deleteImageIcon,
+    },
+    {
+        name: 'AdminChangeImageStor',
+        method: 'POST',
+        path: '/images/:uuid',
+        actions: ['change-stor'],
+        summary: 'Moves the file of an image into another storage, for operators.',
+        description:
+            'Answers with the manifest as with `inclAdminFields`. A file that is there already stays as it is.',
+        auth: 'strict',
+        answers: 'json',
+        body: 'json',
+        parameters: [
+            ACTION,
+            {
+                name: 'stor',
+                description: 'The storage to move the file to.',
+                schema: { type: 'string', enum: STORAGE_TYPES },
+                required: true,
+            },
+            ACCOUNT,
+            CHANNEL,
+        ],
+        errors: [
+            'UnauthorizedError',
+            'ResourceNotFound',
+            'InvalidParameter',
+            'ValidationFailed',
+            'OperatorOnly',
+            'NotImplemented',
+            ...BODY_ERRORS,
+            'StorageUnsupported',
+            'ServiceUnavailableError',
+        ],
+        steps: [...CHANGES, readBody, loadImage],
+        handler: changeImageStorage,
+    },
+    {
+        name: 'ExportImage',
+        method: 'POST',
+        path: '/images/:uuid',
+        actions: ['export'],
+        summary: 'Copies an image and its manifest to a path of the owner’s in an object store.',
+        auth: 'strict',
+        answers: 'json',
+        body: 'json',
+        parameters: [
+            ACTION,
+            {
+                name: 'manta_path',
+                description: 'The folder to put them in, or what their names begin with: `/login/…`.',
+                required: true,
+            },
+            ACCOUNT,
+            CHANNEL,
+        ],
+        errors: [...CHANGE_ERRORS, ...BODY_ERRORS, 'StorageUnsupported', 'ServiceUnavailableError'],
+        steps: [...CHANGES, readBody, loadImage, ownedByAccount],
+        handler: exportImage,
     },
     action('ActivateImage', 'activate', 'Publishes an image that has its file.', activateImage, [
         'ImageAlreadyActivated',

@@ -225,8 +225,9 @@ const properties: Record<string, KeySchema> = {
         expected: 'a number of days above 0',
         description: 'Days until an image that was never finished is removed.',
     }),
-    allowLocalCreateImageFromVm: reserved(
-        flag('Allow creating images from machines without an object store.'),
+    allowLocalCreateImageFromVm: flag(
+        'Take requests to create images of machines without an object store as well; otherwise they are answered ' +
+            'with 501 `NotAvailable`. This version checks them, but has no workflow service to create the images.',
     ),
     imgapiUrlFromDatacenter: reserved({
         type: 'object',

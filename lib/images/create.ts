@@ -46,13 +46,7 @@ export interface PreparedCreate {
  */
 export function prepareCreate(body: unknown, { account }: { account?: string | undefined }): PreparedCreate {
     const given = requireBody(body);
-    const asked = given.owner === undefined ? account : given.owner;
-    if (account !== undefined && asked !== account) {
-        throw invalidParameter(
-            `The owner ${show(asked)} is not the account "${account}" that the request is made for.`,
-            'owner',
-        );
-    }
+    const asked = askedOwner(given, account);
     if (given.state !== undefined) {
         throw new ApiError(
             'ValidationFailed',
@@ -72,6 +66,23 @@ export function prepareCreate(body: unknown, { account }: { account?: string | u
     const { v = CURRENT_VERSION } = given;
     const manifest = { ...given, v, owner };
     return { manifest, owner, origin: readOrigin(manifest) };
+}
+
+/**
+ * The owner that a new image is to have: the body's, which for a request of an account may only be that one, or the
+ * account. Anything may stand there, or nothing.
+ *
+ * @throws ApiError InvalidParameter
+ */
+export function askedOwner({ owner }: JsonObject, account: string | undefined): unknown {
+    const asked = owner === undefined ? account : owner;
+    if (account !== undefined && asked !== account) {
+        throw invalidParameter(
+            `The owner ${show(asked)} is not the account "${account}" that the request is made for.`,
+            'owner',
+        );
+    }
+    return asked;
 }
 
 /** The body as an object. @throws ApiError ValidationFailed if there is none, or none that is an object */

@@ -138,7 +138,7 @@ const ANSWERS: Readonly<Record<string, Schema>> = {
     ListImages: { type: 'array', items: ref('Manifest') },
 };
 const BODIES: Readonly<Record<string, Schema>> = {
-    CreateImage: ref('NewManifest'),
+    CreateImageAction: ref('NewManifest'),
     ImageAction: ref('ManifestChange'),
     ImageAclAction: ref('Accounts'),
 };
