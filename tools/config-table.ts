@@ -20,6 +20,9 @@ function rowsOf(properties: Readonly<Record<string, KeySchema>>, prefix = '', in
     });
 }
 
+/** A default list of more entries is not printed into its cell. */
+const LONGEST_LIST = 5;
+
 const defaultsFile = join(__dirname, '..', 'etc', 'defaults.json');
 
 function tableOf(rows: readonly Row[]): string {
@@ -28,6 +31,9 @@ function tableOf(rows: readonly Row[]): string {
         const value = Object.hasOwn(documented, key) ? documented[key] : schema.default;
         if (value === undefined) {
             return '';
+        }
+        if (Array.isArray(value) && value.length > LONGEST_LIST) {
+            return `${value.length} entries: \`node lib/config.js ${key}\``;
         }
         const shown =
             schema.quantity && typeof value === 'number'

@@ -1,5 +1,7 @@
 /** What a schema cannot say: rules between keys. Each stands under the key after whose shape it is checked. */
 import { BlockList, isIP } from 'node:net';
+import { censorConfig } from './censor';
+import { isServiceUrl, parseHost, parseNetwork } from './outbound';
 import type { ChannelConfig } from './types';
 
 /** A merged configuration whose shape is being checked. */
@@ -71,6 +73,50 @@ function checkOpenDoor(settings: Settings): string | undefined {
         : undefined;
 }
 
+const SERVICE_URL = 'a URL of http or https without credentials, such as "http://imgapi.example.com"';
+
+function checkDatacenters(settings: Settings): string | undefined {
+    const urls = Object.entries((settings.imgapiUrlFromDatacenter ?? {}) as Record<string, string>);
+    const [name, url] = urls.find(([, candidate]) => !isServiceUrl(candidate)) ?? [];
+    return name === undefined
+        ? undefined
+        : `config.imgapiUrlFromDatacenter.${name} is ${shown(url)}; it must be ${SERVICE_URL}`;
+}
+
+function checkProxy(settings: Settings): string | undefined {
+    const { httpProxy } = settings;
+    if (typeof httpProxy !== 'string' || httpProxy === '') {
+        return undefined;
+    }
+    // Credentials of a proxy are fine, so they are not looked at here.
+    return isServiceUrl(httpProxy.replace(/\/\/[^/?#]*@/, '//'))
+        ? undefined
+        : `config.httpProxy is ${shown(httpProxy)}; it must be a URL of http or https such as ` +
+              '"http://proxy.example.com:3128", or "" for none';
+}
+
+function checkOutbound(settings: Settings): string | undefined {
+    const { allow = [], deny = [] } = settings.outbound as { allow?: string[]; deny?: string[] };
+    const wrongDeny = deny.find((entry) => !parseNetwork(entry));
+    if (wrongDeny !== undefined) {
+        return (
+            `config.outbound.deny holds ${shown(wrongDeny)}; each entry must be an IP address or a range of them ` +
+            'such as "10.0.0.0/8", IPv4 not written as IPv6'
+        );
+    }
+    const wrongAllow = allow.find((entry) => !parseNetwork(entry) && !parseHost(entry));
+    return wrongAllow === undefined
+        ? undefined
+        : `config.outbound.allow holds ${shown(wrongAllow)}; each entry must be an IP address, a range of them such ` +
+              'as "10.0.0.0/8", a host such as "images.example.com" or "images.example.com:8080", or a URL of http ' +
+              'or https without a path';
+}
+
+/** A value as it may stand in a message. */
+function shown(value: unknown): string {
+    return JSON.stringify(censorConfig(value));
+}
+
 export const rules: Readonly<Record<string, Rule>> = {
     datacenterName: requiredInDc('datacenterName', 'the name of the datacenter'),
     ufds: requiredInDc('ufds', 'an object with "url", "bindDN" and "bindPassword"'),
@@ -80,9 +126,12 @@ export const rules: Readonly<Record<string, Rule>> = {
             : undefined,
     manta: requiredByStorage('manta', 'an object with "url", "user", "key" and "keyId"'),
     s3: requiredByStorage('s3', 'an object with "bucket"'),
+    imgapiUrlFromDatacenter: checkDatacenters,
     logLevel: checkLogLevel,
     channels: checkChannels,
+    httpProxy: checkProxy,
     permitInsecure: checkOpenDoor,
+    outbound: checkOutbound,
 };
 
 /** Blocks that are looked at only where they are used: templates may leave them half filled elsewhere. */

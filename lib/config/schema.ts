@@ -5,6 +5,7 @@
  * documented keys; those given here are filled in after the merge, so that one key of a block keeps its neighbours.
  */
 import { STORAGE_TYPES } from '../manifest';
+import { DENIED_BY_DEFAULT } from './outbound';
 import { formatQuantity, type QuantityKind } from './quantity';
 
 export interface KeySchema {
@@ -106,15 +107,16 @@ const port = (description: string): KeySchema => ({
 const properties: Record<string, KeySchema> = {
     port: port('Port to listen on; 0 takes a free one.'),
     address: text('an IP address or host name', 'Address to listen on.'),
-    maxSockets: reserved({
+    maxSockets: {
         type: 'integer',
         minimum: 1,
         expected: 'a whole number of at least 1',
         description: 'Most connections at once to each service this server calls.',
-    }),
+    },
     serverName: text(
         'a text that is not empty',
-        'Name in the `Server` header. Absent: `IMGAPI/` and the version.',
+        'Name in the `Server` header, and in `User-Agent` where this server calls others. ' +
+            'Absent: `IMGAPI/` and the version.',
     ),
     mode: oneOf(
         ['public', 'private', 'dc'],
@@ -229,12 +231,13 @@ const properties: Record<string, KeySchema> = {
         'Take requests to create images of machines without an object store as well; otherwise they are answered ' +
             'with 501 `NotAvailable`. This version checks them, but has no workflow service to create the images.',
     ),
-    imgapiUrlFromDatacenter: reserved({
+    imgapiUrlFromDatacenter: {
         type: 'object',
         additionalProperties: { type: 'string', expected: 'the URL of an IMGAPI' },
         expected: 'an object from datacenter names to IMGAPI URLs',
-        description: 'Other datacenters to import from.',
-    }),
+        description:
+            'Other datacenters to import from; in mode `dc` their addresses need no `outbound.allow`.',
+    },
     logLevel: {
         type: ['string', 'integer'],
         minimum: 1,
@@ -280,10 +283,7 @@ const properties: Record<string, KeySchema> = {
     instanceUuid: reserved(optionalText('a uuid', 'Label `instance` of metrics.')),
     serverUuid: reserved(optionalText('a uuid', 'Label `server` of metrics.')),
     adminIp: reserved(optionalText('an IP address', 'Address of the metrics listener in mode `dc`.')),
-    allowInsecure: reserved({
-        expected: 'true or false',
-        description: 'Do not verify the certificates of remote image repositories.',
-    }),
+    allowInsecure: flag('Do not verify the certificates of remote image repositories.'),
     minImageCreationPlatform: reserved({
         type: 'array',
         minItems: 2,
@@ -305,8 +305,10 @@ const properties: Record<string, KeySchema> = {
         expected: 'an object from names to URLs',
         description: 'LXD registries to import from.',
     }),
-    httpProxy: reserved(
-        optionalText('a URL, or "" for none', 'Proxy for calls to repositories and registries.'),
+    httpProxy: optionalText(
+        'a URL, or "" for none',
+        'Proxy for calls to remote image repositories, such as `http://user:password@proxy.example.com:3128`. ' +
+            'Files by URL are fetched without it.',
     ),
     fluentd_host: reserved(optionalText('a host name', 'Where trace events were sent; no longer used.')),
     sapi_service: reserved(optionalText('a host name', 'For setup scripts.')),
@@ -382,6 +384,46 @@ const properties: Record<string, KeySchema> = {
                 300,
             ),
             retention: time(30 * DAY, 'How long jobs that have ended are kept.', 1000, 3650 * DAY),
+        },
+    },
+    outbound: {
+        type: 'object',
+        default: {},
+        expected: 'an object',
+        properties: {
+            allow: {
+                type: 'array',
+                items: text('an IP address, a range of them, a host or an origin'),
+                default: [],
+                expected:
+                    'an array of IP addresses, ranges such as "10.0.0.0/8", and hosts or origins of URLs',
+                description:
+                    'Where this server may connect to although `outbound.deny` forbids it: see docs/security.md.',
+            },
+            deny: {
+                type: 'array',
+                items: text('an IP address or a range of them'),
+                default: DENIED_BY_DEFAULT,
+                expected: 'an array of IP addresses and ranges such as "10.0.0.0/8"',
+                description:
+                    'Addresses that imports do not connect to. A given list takes the place of the default, which ' +
+                    'holds what is not public: see docs/security.md.',
+            },
+            connectTimeout: time(
+                10_000,
+                'Within this a connection to another server has to stand, its name resolved; a TLS handshake may ' +
+                    'take as long again.',
+            ),
+            answerTimeout: time(
+                30_000,
+                'Within this the head of an answer of another server has to arrive, and within as much again the ' +
+                    'whole of a manifest.',
+            ),
+            idleTimeout: time(
+                30_000,
+                'A file from another server of which no byte arrives for this long, or less than 1 KiB for each ' +
+                    'second of it, is given up.',
+            ),
         },
     },
 };

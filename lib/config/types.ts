@@ -62,6 +62,25 @@ export interface JobsConfig {
     retention: number;
 }
 
+/** A service of the datacenter; setup templates may leave the URL empty. */
+export interface ServiceConfig {
+    url?: string;
+}
+
+/** Rules for connections to other servers (docs/security.md). Times in ms. */
+export interface OutboundConfig {
+    /** Addresses, ranges, hosts and origins that are allowed although `deny` forbids them. */
+    allow: string[];
+    /** Addresses and ranges that this server does not connect to. */
+    deny: string[];
+    /** For resolving a name and connecting, and again for a TLS handshake. */
+    connectTimeout: number;
+    /** For the head of an answer, and again for the body of a JSON answer. */
+    answerTimeout: number;
+    /** The longest pause in a file. */
+    idleTimeout: number;
+}
+
 export interface Config {
     port: number;
     address: string;
@@ -89,5 +108,14 @@ export interface Config {
     jobs: JobsConfig;
     /** The workflow service of the datacenter; without it jobs run in this server. */
     wfapi?: { url: string; workflows: string[] };
+    outbound: OutboundConfig;
+    /** Proxy for remote repositories; empty means none. */
+    httpProxy?: string;
+    /** Takes any certificate of a remote repository. */
+    allowInsecure?: boolean;
+    /** URL of the IMGAPI of each other datacenter, by its name. */
+    imgapiUrlFromDatacenter?: Record<string, string>;
+    vmapi?: ServiceConfig;
+    cnapi?: ServiceConfig;
     [key: string]: unknown;
 }

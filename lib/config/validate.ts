@@ -104,17 +104,19 @@ function unknownIn(block: Settings, names: readonly string[], prefix: string): s
         });
 }
 
+/** Blocks of our own, whose keys no program but this one reads. */
+const ownBlocks = ['limits', 'jobs', 'outbound'];
+
 /** Sentences about keys that nothing reads, with the name that was probably meant. Keys in `//` are comments. */
 export function unknownKeyWarnings(settings: Settings): string[] {
-    const limits = settings.limits;
     return [
         ...unknownIn(settings, knownKeys, ''),
-        ...(typeof limits === 'object' && limits !== null
-            ? unknownIn(limits as Settings, Object.keys(limitsSchema()), 'limits.')
-            : []),
+        ...ownBlocks.flatMap((name) => {
+            const block = settings[name];
+            const names = Object.keys(configSchema.properties[name]?.properties ?? {});
+            return typeof block === 'object' && block !== null
+                ? unknownIn(block as Settings, names, `${name}.`)
+                : [];
+        }),
     ];
-}
-
-function limitsSchema(): Readonly<Record<string, KeySchema>> {
-    return configSchema.properties.limits?.properties ?? {};
 }
