@@ -8,7 +8,7 @@ const layers = [
     ['^lib/api/'],
     ['^lib/images/'],
     ['^lib/(db|storage|auth|dc|imports|jobs)/', '^lib/leased-task\\.ts$'],
-    ['^lib/config', '^lib/(errors|manifest|constants|log|clock|fault|version)\\.ts$'],
+    ['^lib/config', '^lib/(errors|manifest|constants|log|clock|fault|version|nesting)\\.ts$'],
 ];
 
 const outwards = layers.flatMap((inner, depth) =>

@@ -9,6 +9,7 @@ import { Listener } from './http/listener';
 import { createHttpServer } from './http/server';
 import { Images } from './images/images';
 import { Sweep } from './images/sweep';
+import { createRemotes } from './imports/index';
 import type { ServerLog } from './log';
 import { JobEngine } from './jobs/engine';
 import { UnavailableJobs } from './jobs/unavailable';
@@ -55,6 +56,9 @@ export async function startApp(config: Config, log: ServerLog): Promise<App> {
         await auth.open();
         closers.push(() => auth.close());
 
+        const remotes = createRemotes({ config, log, serverName: identity.serverName });
+        closers.push(() => remotes.close());
+
         const images = new Images({ config, database, storages, clock, log });
         const holder = clock.uuid();
         const engine = config.wfapi
@@ -77,6 +81,7 @@ export async function startApp(config: Config, log: ServerLog): Promise<App> {
             storages,
             auth,
             accounts: undefined,
+            remotes,
             clock,
         };
         const app = createHttpServer({

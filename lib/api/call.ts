@@ -9,6 +9,7 @@ import type { Config } from '../config/types';
 import type { AccountDirectory } from '../dc/driver';
 import type { Images } from '../images/images';
 import type { Image } from '../images/image';
+import type { Remotes } from '../imports/driver';
 import type { JobService } from '../jobs/driver';
 import type { StorageSet } from '../storage/driver';
 import type { Query } from './query';
@@ -25,6 +26,8 @@ export interface Services {
     readonly auth: Authenticator;
     /** The accounts of the datacenter; undefined in the other modes, which have none. */
     readonly accounts: AccountDirectory | undefined;
+    /** Other servers, and what is fetched from them. */
+    readonly remotes: Remotes;
     readonly clock: Clock;
 }
 

@@ -4,7 +4,7 @@ import querystring from 'node:querystring';
 import { promisify } from 'node:util';
 import { gunzip } from 'node:zlib';
 import { ApiError } from '../errors';
-import { nesting } from './nesting';
+import { nesting } from '../nesting';
 
 /** Arrays and objects within each other that a JSON body may have; a manifest has a handful. */
 const MOST_NESTED = 100;
