@@ -54,6 +54,8 @@ export interface Call {
     readonly url: string;
     readonly httpVersion: string;
     readonly headers: IncomingHttpHeaders;
+    /** Scheme and authority of this server as the client reached it, such as `https://images.example.com`. */
+    readonly origin: string;
     /** The query string, without its `?`. */
     readonly search: string;
     readonly query: Query;

@@ -1,10 +1,14 @@
 /** Parameters of the query string that several routes have, and those of ListImages, as the route table lists them. */
+import { EXECUTIONS } from '../jobs/driver';
 import { IMAGE_STATES, STORAGE_TYPES } from '../manifest';
 import type { Parameter, Schema } from './route';
 
 export const UUID: Schema = { type: 'string', format: 'uuid' };
 export const FLAG: Schema = { type: 'boolean' };
 const COUNT: Schema = { type: 'integer', minimum: 0 };
+
+/** Most jobs in one answer. */
+export const MOST_JOBS = 1000;
 
 export const ACTION: Parameter = { name: 'action', description: 'What to do.' };
 
@@ -53,6 +57,30 @@ export const FILE_INDEX: Parameter = {
     description: 'Which of its files, from 0.',
     schema: COUNT,
 };
+
+export const TASK: Parameter = {
+    name: 'task',
+    description: 'Only jobs of this kind, such as `import-remote-image`.',
+};
+
+export const EXECUTION: Parameter = {
+    name: 'execution',
+    description: 'Only jobs in this state.',
+    schema: { type: 'string', enum: EXECUTIONS },
+};
+
+/** What ListJobs takes. */
+export const JOB_PARAMETERS: readonly Parameter[] = [
+    EXECUTION,
+    TASK,
+    { name: 'image_uuid', description: 'Only jobs that make or change this image.', schema: UUID },
+    {
+        name: 'limit',
+        description: 'The most jobs to list.',
+        schema: { type: 'integer', minimum: 1, maximum: MOST_JOBS, default: MOST_JOBS },
+    },
+    { name: 'offset', description: 'How many of the newest to pass over.', schema: COUNT },
+];
 
 /** What ListImages takes beside account, channel and inclAdminFields (endpoints.md §3 ListImages). */
 export const LIST_PARAMETERS: readonly Parameter[] = [

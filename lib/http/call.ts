@@ -6,6 +6,7 @@ import { Query } from '../api/query';
 import type { Route } from '../api/route';
 import { ApiError } from '../errors';
 import { compacted } from './compact';
+import { originOf } from './origin';
 import { announcedLength, ClientGone, hasUnreadBody, readStream, readValue } from './body';
 
 /** What every answer carries about the server. */
@@ -97,6 +98,9 @@ export class HttpCall implements Call {
     }
     get uuid(): string {
         return this.#pathParameter;
+    }
+    get origin(): string {
+        return originOf(this.req);
     }
     get contentLength(): number | undefined {
         return announcedLength(this.req);

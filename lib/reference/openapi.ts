@@ -118,6 +118,7 @@ function pathParameter(name: string): Schema {
 
 /** The parameters of paths that are no image. */
 const PATH_PARAMETERS: Readonly<Record<string, { description: string; schema: Schema }>> = {
+    job: { description: 'The uuid of a job.', schema: { type: 'string', format: 'uuid' } },
     dataset: { description: 'A uuid, a name, or `NAME:VERSION`.', schema: { type: 'string' } },
 };
 

@@ -1,5 +1,6 @@
 /** JSON Schemas (2020-12) of what requests and answers hold. */
 import type { Schema } from '../api/route';
+import { EXECUTIONS } from '../jobs/driver';
 import { COMPRESSIONS, IMAGE_STATES, STORAGE_TYPES } from '../manifest';
 
 export const ref = (name: string): Schema => ({ $ref: `#/components/schemas/${name}` });
@@ -8,6 +9,8 @@ const text = (description: string): Schema => ({ type: 'string', description });
 const flag = (description: string): Schema => ({ type: 'boolean', description });
 const uuid = (description: string): Schema => ({ type: 'string', format: 'uuid', description });
 const sha1: Schema = { type: 'string', pattern: '^[0-9a-f]{40}$', description: 'SHA-1 in lower-case hex.' };
+
+const results: Schema = { type: 'array', items: ref('JobResult') };
 
 /** What clients set, beside name, version, type and os. */
 const OPTIONAL_FIELDS: Schema = {
@@ -106,6 +109,80 @@ export const schemas: Schema = {
             storageTypes: { type: 'array', items: { type: 'string', enum: STORAGE_TYPES } },
         },
     },
+    Job: {
+        type: 'object',
+        required: [
+            'uuid',
+            'workflow_uuid',
+            'name',
+            'execution',
+            'params',
+            'target',
+            'task',
+            'image_uuid',
+            'exec_after',
+            'created_at',
+            'timeout',
+            'num_attempts',
+            'max_attempts',
+            'elapsed',
+            'chain_results',
+            'onerror_results',
+            'oncancel_results',
+        ],
+        properties: {
+            uuid: uuid('The job.'),
+            workflow_uuid: uuid('The same for all jobs of this kind.'),
+            name: text('The kind of job, with its version.'),
+            execution: { type: 'string', enum: EXECUTIONS },
+            params: { type: 'object', description: 'What it works with; credentials are left out.' },
+            target: text('What it works on.'),
+            task: text('The kind of job.'),
+            image_uuid: uuid('The image that it makes or changes.'),
+            exec_after: { type: 'string', format: 'date-time', description: 'When the next try is due.' },
+            created_at: { type: 'string', format: 'date-time' },
+            started: { type: 'string', format: 'date-time', description: 'When its first step began.' },
+            timeout: { type: 'integer', description: 'What its steps may take together, in seconds.' },
+            num_attempts: { type: 'integer', description: 'Tries of the present step so far.' },
+            max_attempts: { type: 'integer', description: 'How often a step is tried.' },
+            elapsed: { type: 'number', description: 'How long it has taken so far, in seconds.' },
+            progress: {
+                type: 'object',
+                required: ['done'],
+                properties: {
+                    done: { type: 'integer', description: 'In bytes.' },
+                    total: { type: 'integer', description: 'In bytes, if it is known.' },
+                },
+                description: 'How far the present transfer is.',
+            },
+            chain_results: {
+                ...results,
+                description: 'Of the steps; the last one tells why a job did not succeed.',
+            },
+            onerror_results: { ...results, description: 'Of cleaning up after a failure.' },
+            oncancel_results: { ...results, description: 'Of cleaning up after it was canceled.' },
+        },
+    },
+    JobResult: {
+        type: 'object',
+        required: ['name', 'result', 'error', 'started_at', 'finished_at'],
+        properties: {
+            name: text('The step.'),
+            result: text('What it did.'),
+            error: {
+                anyOf: [
+                    text('Empty if it succeeded.'),
+                    {
+                        type: 'object',
+                        required: ['message'],
+                        properties: { code: text('A code.'), message: text('A sentence for people.') },
+                    },
+                ],
+            },
+            started_at: { type: 'string', format: 'date-time' },
+            finished_at: { type: 'string', format: 'date-time' },
+        },
+    },
     Accounts: { type: 'array', items: uuid('An account.') },
     Nothing: { type: 'object', maxProperties: 0 },
     Error: {
@@ -136,6 +213,10 @@ const ANSWERS: Readonly<Record<string, Schema>> = {
     AdminGetState: ref('State'),
     AdminReloadAuthKeys: ref('Nothing'),
     ListImages: { type: 'array', items: ref('Manifest') },
+    ListJobs: { type: 'array', items: ref('Job') },
+    ListImageJobs: { type: 'array', items: ref('Job') },
+    GetJob: ref('Job'),
+    CancelJob: ref('Job'),
 };
 const BODIES: Readonly<Record<string, Schema>> = {
     CreateImageAction: ref('NewManifest'),

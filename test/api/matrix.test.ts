@@ -64,6 +64,12 @@ describe('Every route', () => {
         );
     }
 
+    /** The request was taken for a good one, though there may be nothing to answer it with. */
+    function assertPassed(row: Route, { status, text }: Answer): void {
+        const isJobList = row.name === 'ListImageJobs' && status === 503;
+        assert.ok(status === (row.status ?? 200) || status === 404 || isJobList, text);
+    }
+
     /** What a request meets when a step is the first that refuses it: the steps before it have to pass. */
     const has = (row: Route, step: Route['steps'][number]) => row.steps.includes(step);
     const comesFirst = (row: Route, one: Route['steps'][number], other: Route['steps'][number]) =>
@@ -89,8 +95,7 @@ describe('Every route', () => {
                         assertListed(row, await ask(row, { ...request, signed: false }), 'UnauthorizedError');
                     }
                 } else {
-                    const { status } = await ask(row, { signed: false });
-                    assert.ok(status === (row.status ?? 200) || status === 404, String(status));
+                    assertPassed(row, await ask(row, { signed: false }));
                 }
             });
 
@@ -98,8 +103,7 @@ describe('Every route', () => {
                 const request = { signed: false, headers: { authorization: 'Signature keyId="x"' } };
                 const answer = await ask(row, request);
                 if (row.auth === 'none') {
-                    const { status } = answer;
-                    assert.ok(status === (row.status ?? 200) || status === 404, answer.text);
+                    assertPassed(row, answer);
                 } else {
                     assertListed(row, answer, 'UnauthorizedError');
                 }
