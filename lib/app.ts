@@ -7,6 +7,8 @@ import type { Config } from './config/types';
 import { openDatabase } from './db/index';
 import { Listener } from './http/listener';
 import { createHttpServer } from './http/server';
+import { importRemoteJob } from './images/import-job';
+import { Importer } from './images/importer';
 import { Images } from './images/images';
 import { Sweep } from './images/sweep';
 import { createRemotes } from './imports/index';
@@ -72,6 +74,9 @@ export async function startApp(config: Config, log: ServerLog): Promise<App> {
                   config: config.jobs,
               });
         const jobs = engine ?? new UnavailableJobs(config.wfapi?.url ?? '');
+        const accounts = undefined;
+        const importer = new Importer({ config, images, remotes, accounts, clock, log });
+        engine?.register(importRemoteJob({ config, images, importer, clock, log }));
         const services = {
             config,
             version: VERSION,
@@ -80,8 +85,9 @@ export async function startApp(config: Config, log: ServerLog): Promise<App> {
             jobs,
             storages,
             auth,
-            accounts: undefined,
+            accounts,
             remotes,
+            importer,
             clock,
         };
         const app = createHttpServer({

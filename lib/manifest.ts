@@ -101,6 +101,8 @@ export interface RawImage {
     /** Placeholders only: when the purge may take them. */
     expires_at?: string;
     files?: RawFile[];
+    /** Uuid of the job that imported the image, so that it takes back only what it made itself. Never served. */
+    import_job?: string;
     [key: string]: unknown;
 }
 

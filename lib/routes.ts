@@ -10,9 +10,11 @@ import { createImageFromVm } from './api/create-from-vm';
 import { exportImage } from './api/export';
 import { favicon } from './api/favicon';
 import { addImageFile, getImageFile, getSecondImageFile } from './api/files';
+import { addImageFileFromUrl } from './api/from-url';
 import { addImageIcon, deleteImageIcon, getImageIcon, ICON_TYPES } from './api/icons';
 import { createImage, deleteImage, getImage, listImages, unknownAction } from './api/images';
 import { cancelJob, getJob, listImageJobs, listJobs } from './api/jobs';
+import { adminImportImage, adminImportRemoteImage, importFromDatacenter } from './api/imports';
 import { getDataset, listDatasets } from './api/legacy';
 import {
     ACCOUNT,
@@ -21,11 +23,14 @@ import {
     CHANNEL,
     CHANNEL_OR_ANY,
     EXECUTION,
+    COMPRESSION,
     FILE_INDEX,
     FLAG,
     JOB_PARAMETERS,
     LIST_PARAMETERS,
     SHA1,
+    SKIP_OWNER_CHECK,
+    SOURCE,
     STORAGE,
     TASK,
     UUID,
@@ -44,7 +49,7 @@ import {
     readBody,
 } from './api/steps';
 import type { Config } from './config/types';
-import { COMPRESSIONS, STORAGE_TYPES } from './manifest';
+import { STORAGE_TYPES } from './manifest';
 
 /** Steps of every route that changes an image, before and after the body. */
 const CHANGES: readonly Step[] = [authenticate, imageUuid, channel];
@@ -67,6 +72,17 @@ const BODY_ERRORS = [
 ] as const;
 const WRITE_ERRORS = ['ServiceUnavailableError', 'InsufficientStorage'] as const;
 const STORE_ERRORS = [...WRITE_ERRORS, 'StorageIsDown', 'StorageUnsupported'] as const;
+
+const IMPORT_ERRORS = [
+    'UnauthorizedError',
+    'ResourceNotFound',
+    'ValidationFailed',
+    'InvalidParameter',
+    'ImageUuidAlreadyExists',
+    'RemoteSourceError',
+    ...BODY_ERRORS,
+    ...WRITE_ERRORS,
+] as const;
 
 /** How the bytes of an image are answered. */
 const DOWNLOADS = {
@@ -263,7 +279,7 @@ export const routes: readonly Route[] = [
         path: '/images/:uuid/file',
         summary: 'Uploads the file of an image that is not activated yet; replaces one that is there.',
         description:
-            'At most 20 GiB. The server computes size, SHA-1 and MD5 while it receives the bytes, and answers once they are on disk. On any failure the image is as it was.',
+            'At most 20 GiB. The server computes size, SHA-1 and MD5 while it receives the bytes, and answers once they are on disk. On any failure the image is as it was. With `source` the server fetches all files of the image, and what is said of them, from another repository; the body is not used then.',
         auth: 'strict',
         answers: 'json',
         headers: ['Etag'],
@@ -272,14 +288,13 @@ export const routes: readonly Route[] = [
             ACCOUNT,
             CHANNEL,
             {
-                name: 'compression',
-                description: 'How the file is compressed. The bytes are not looked at.',
-                schema: { type: 'string', enum: COMPRESSIONS },
-                required: true,
+                ...COMPRESSION,
+                description: `${COMPRESSION.description} Needed unless there is a \`source\`.`,
             },
             SHA1,
             STORAGE,
             { name: 'dataset_guid', description: 'The ZFS GUID of the dataset in the file.' },
+            { ...SOURCE, description: `${SOURCE.description} The files are fetched from there.` },
         ],
         errors: [
             ...CHANGE_ERRORS,
@@ -287,11 +302,35 @@ export const routes: readonly Route[] = [
             'ImageAlreadyActivated',
             'Upload',
             'Download',
+            'RemoteSourceError',
             'RequestTimeout',
             ...STORE_ERRORS,
         ],
         steps: [...CHANGES, loadImage, ownedByAccount],
         handler: addImageFile,
+    },
+    {
+        name: 'AddImageFileFromUrl',
+        method: 'POST',
+        path: '/images/:uuid/file/from-url',
+        summary: 'Has the server download the file of an image that is not activated yet.',
+        description:
+            'The body names the URL, `{"file_url": "https://…"}`. Certificates are verified, redirects are not followed, and addresses that are not public are refused unless the configuration allows them. The answer comes when the file is on disk.',
+        auth: 'strict',
+        answers: 'json',
+        headers: ['Etag'],
+        body: 'json',
+        parameters: [ACCOUNT, CHANNEL, { ...COMPRESSION, required: true }, SHA1, STORAGE],
+        errors: [
+            ...CHANGE_ERRORS,
+            ...BODY_ERRORS,
+            'ImageFilesImmutable',
+            'ImageAlreadyActivated',
+            'Download',
+            ...STORE_ERRORS,
+        ],
+        steps: [...CHANGES, loadImage, ownedByAccount, readBody],
+        handler: addImageFileFromUrl,
     },
     {
         name: 'GetImageFile',
@@ -421,6 +460,49 @@ export const routes: readonly Route[] = [
         errors: [...CHANGE_ERRORS, ...BODY_ERRORS, 'StorageUnsupported', 'ServiceUnavailableError'],
         steps: [...CHANGES, readBody, loadImage, ownedByAccount],
         handler: exportImage,
+    },
+    {
+        ...importing('AdminImportImage', 'import', adminImportImage),
+        summary:
+            'Adds an image that was made elsewhere, with its uuid and date, unactivated and without its files.',
+        description:
+            'The body is its manifest, of version 1 or 2, or with `source` the manifest is fetched from another repository. Without `source` it may complete a placeholder. Outside a datacenter the image has no owner; in one, an image without owner becomes the administrator’s. For operators.',
+        headers: ['Etag'],
+        parameters: [ACTION, SOURCE, CHANNEL, SKIP_OWNER_CHECK],
+        errors: [...IMPORT_ERRORS, 'OperatorOnly', 'OriginDoesNotExist', 'OwnerDoesNotExist'],
+    },
+    {
+        ...importing('AdminImportRemoteImage', 'import-remote', adminImportRemoteImage),
+        summary: 'Imports an image from another repository, with the origins it needs, in a job.',
+        description:
+            'The answer comes as soon as the job is queued. Follow it at `/jobs/{job_uuid}` of the URL in the header `workflow-api`. For operators.',
+        headers: ['workflow-api'],
+        parameters: [ACTION, { ...SOURCE, required: true }, CHANNEL, SKIP_OWNER_CHECK],
+        errors: [...IMPORT_ERRORS, 'OperatorOnly', 'OriginIsNotActive'],
+    },
+    {
+        ...importing('ImportFromDatacenter', 'import-from-datacenter', importFromDatacenter),
+        summary:
+            'Imports an account’s own image from another datacenter, with the origins it needs, in a job.',
+        description:
+            'Origins that belong to somebody else have to be here already. The answer is that of AdminImportRemoteImage.',
+        headers: ['workflow-api'],
+        parameters: [
+            ACTION,
+            {
+                name: 'account',
+                description: 'The account that owns the image.',
+                schema: UUID,
+                required: true,
+            },
+            {
+                name: 'datacenter',
+                description: 'The datacenter to import from, one of `imgapiUrlFromDatacenter`.',
+                required: true,
+            },
+            CHANNEL,
+        ],
+        errors: [...IMPORT_ERRORS, 'OriginIsNotActive', 'InternalError'],
     },
     action('ActivateImage', 'activate', 'Publishes an image that has its file.', activateImage, [
         'ImageAlreadyActivated',
@@ -571,6 +653,25 @@ export function existingRoutes({ mode, channels }: Pick<Config, 'mode' | 'channe
         (route) =>
             (route.modes?.includes(mode) ?? true) && (route.needsChannels !== true || channels !== undefined),
     );
+}
+
+/** A row of POST /images/U?action=… for an image that is not here yet. */
+function importing(
+    name: string,
+    value: string,
+    handler: Route['handler'],
+): Omit<Route, 'summary' | 'parameters' | 'errors'> {
+    return {
+        name,
+        method: 'POST',
+        path: '/images/:uuid',
+        actions: [value],
+        auth: 'strict',
+        answers: 'json',
+        body: 'json',
+        steps: [...CHANGES, readBody],
+        handler,
+    };
 }
 
 /** A row of POST /images/U?action=… */

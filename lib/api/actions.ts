@@ -1,6 +1,6 @@
 /** The actions of POST /images/U (endpoints.md §3). */
 import { ApiError, validationFailed } from '../errors';
-import { computeState } from '../images/access';
+import { activate, withState } from '../images/activation';
 import type { Image } from '../images/image';
 import { applyUpdate } from '../images/update';
 import type { RawImage } from '../manifest';
@@ -8,32 +8,9 @@ import type { Call } from './call';
 import { mutate, sendImage } from './mutate';
 import { account } from './steps';
 
-/** The raw record with its state as it follows from the switches. */
-function withState(raw: RawImage): RawImage {
-    return { ...raw, state: computeState(raw) };
-}
-
 export async function activateImage(call: Call): Promise<void> {
     const { images, clock } = call.services;
-    const saved = await mutate(call, (current) => {
-        if (current.activated) {
-            throw new ApiError('ImageAlreadyActivated', `Image ${current.uuid} is already activated.`);
-        }
-        if ((current.raw.files ?? []).length === 0) {
-            throw new ApiError(
-                'NoActivationNoFile',
-                `Image ${current.uuid} cannot be activated: it has no file yet.`,
-            );
-        }
-        const raw: RawImage = {
-            ...current.raw,
-            published_at: current.raw.published_at ?? new Date(clock.now()).toISOString(),
-            activated: true,
-        };
-        delete raw.expires_at;
-        return images.save(current, withState(raw));
-    });
-    sendImage(call, saved);
+    sendImage(call, await mutate(call, (current) => images.save(current, activate(current, clock.now()))));
 }
 
 async function setDisabled(call: Call, disabled: boolean): Promise<void> {

@@ -7,6 +7,7 @@ import type { Authenticator, Principal } from '../auth/driver';
 import type { Clock } from '../clock';
 import type { Config } from '../config/types';
 import type { AccountDirectory } from '../dc/driver';
+import type { Importer } from '../images/importer';
 import type { Images } from '../images/images';
 import type { Image } from '../images/image';
 import type { Remotes } from '../imports/driver';
@@ -28,6 +29,7 @@ export interface Services {
     readonly accounts: AccountDirectory | undefined;
     /** Other servers, and what is fetched from them. */
     readonly remotes: Remotes;
+    readonly importer: Importer;
     readonly clock: Clock;
 }
 

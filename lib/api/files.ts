@@ -1,11 +1,15 @@
 /** Image files: upload and download (endpoints.md §3 AddImageFile, GetImageFile). */
 import { MAX_IMAGE_SIZE, MAX_IMAGE_SIZE_STR } from '../constants';
 import { ApiError, invalidParameter } from '../errors';
+import type { StoredFields } from '../images/attach';
 import type { Image } from '../images/image';
-import { COMPRESSIONS, type RawFile } from '../manifest';
+import { fetchFiles, refuseActivated, refuseLateFile } from '../images/remote-objects';
+import { requireSourceUrl } from '../images/remote-source';
+import { COMPRESSIONS, type RawFile, type RawImage } from '../manifest';
 import type { Call } from './call';
 import { sendObject, type Download } from './download';
-import { sendImage } from './mutate';
+import { remoteImage } from './imports';
+import { sendImage, subjectOf } from './mutate';
 import { loadedImage } from './steps';
 import { storageFor } from './storage-parameter';
 import { receiveUpload, refuseTooLarge, type UploadKind } from './upload';
@@ -18,16 +22,8 @@ const IMAGE_FILE: UploadKind = {
     mismatch: 'Download',
 };
 
-function refuseActivated(image: Image): void {
-    if (image.activated) {
-        throw new ApiError(
-            'ImageFilesImmutable',
-            `The files of image ${image.uuid} cannot be changed: it is activated.`,
-        );
-    }
-}
-
-function compressionOf(call: Call): string {
+/** How the file is said to be compressed. @throws ApiError InvalidParameter */
+export function compressionOf(call: Call): string {
     const value = call.query.nonEmpty('compression');
     const choice = `it takes one of ${COMPRESSIONS.join(', ')}`;
     if (value === undefined) {
@@ -39,9 +35,18 @@ function compressionOf(call: Call): string {
     return value;
 }
 
+/** PUT /images/U/file: the bytes are in the body, or with `source` in another repository. */
 export async function addImageFile(call: Call): Promise<void> {
     const image = loadedImage(call);
     refuseActivated(image);
+    const repository = call.query.nonEmpty('source');
+    if (repository !== undefined) {
+        const storage = storageFor(call, image.raw);
+        requireSourceUrl(repository);
+        const remote = remoteImage(call, repository);
+        sendImage(call, await fetchFiles(call.services, subjectOf(call), { remote, storage }));
+        return;
+    }
     const compression = compressionOf(call);
     const storage = storageFor(call, image.raw);
     refuseTooLarge(IMAGE_FILE, call.contentLength);
@@ -52,24 +57,26 @@ export async function addImageFile(call: Call): Promise<void> {
         IMAGE_FILE,
         storage,
         'application/octet-stream',
-        (current, stored) => {
-            if (current.activated) {
-                throw new ApiError(
-                    'ImageAlreadyActivated',
-                    `Image ${image.uuid} was activated while its file was being uploaded; the file was not taken.`,
-                );
-            }
-            const { object, ...fields } = stored;
-            const file: RawFile = {
-                ...fields,
-                compression,
-                ...(datasetGuid !== undefined && { dataset_guid: datasetGuid }),
-                object,
-            };
-            return { ...current.raw, files: [file] };
-        },
+        (current, stored) => withFile(current, stored, compression, datasetGuid),
     );
     sendImage(call, saved);
+}
+
+/** The record with a file that was received. @throws ApiError ImageAlreadyActivated */
+export function withFile(
+    current: Image,
+    { object, ...fields }: StoredFields,
+    compression: string,
+    datasetGuid?: string,
+): RawImage {
+    refuseLateFile(current);
+    const file: RawFile = {
+        ...fields,
+        compression,
+        ...(datasetGuid !== undefined && { dataset_guid: datasetGuid }),
+        object,
+    };
+    return { ...current.raw, files: [file] };
 }
 
 /** The file's place in the image; what is not a number counts as 0 (endpoints.md §3 GetImageFile). */

@@ -1,7 +1,7 @@
 /** Images: list, get, create, delete (endpoints.md §3). */
 import { DependencyConflict } from '../db/driver';
 import { ApiError, invalidParameter } from '../errors';
-import { buildImage, prepareCreate } from '../images/create';
+import { buildImage, noOrigin, prepareCreate } from '../images/create';
 import { parseListQuery, type ListMarker } from '../images/list-query';
 import type { ListBody } from '../images/images';
 import type { Call } from './call';
@@ -90,10 +90,6 @@ export async function createImage(call: Call): Promise<void> {
         // It was deleted between the look at it and the commit.
         throw err instanceof DependencyConflict ? noOrigin(err.uuid) : err;
     }
-}
-
-function noOrigin(uuid: string): ApiError {
-    return new ApiError('OriginDoesNotExist', `The origin image "${uuid}" does not exist here.`);
 }
 
 /** Takes an image away, or out of the channel if it is in others as well (endpoints.md §3 delete). */

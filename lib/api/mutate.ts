@@ -1,14 +1,7 @@
-import { DependencyConflict, EtagConflict, ImageNotFound } from '../db/driver';
-import { ApiError } from '../errors';
+import { changeImage, type Subject } from '../images/change';
 import type { Image } from '../images/image';
 import type { Call } from './call';
 import { loadedImage, loadImage } from './steps';
-
-/** What says that somebody else was faster. */
-const CONFLICTS = [EtagConflict, ImageNotFound, DependencyConflict];
-
-/** How often a change is tried against an image that other processes keep changing. */
-const ATTEMPTS = 50;
 
 /** Runs the step that loads the image and those behind it again, on its newest version. */
 export async function reload(call: Call): Promise<Image> {
@@ -18,33 +11,14 @@ export async function reload(call: Call): Promise<Image> {
     return loadedImage(call);
 }
 
-/**
- * Changes the call's image. When somebody else changed or deleted it meanwhile, the checks of the route and the change
- * are made again on the new version, so that no update is lost and no condition is judged on an old one.
- *
- * @param change gives the image as written; it throws what forbids the change
- */
+/** The call's image, to be changed. Every version of it is judged by the steps of the route. */
+export function subjectOf(call: Call): Subject {
+    return { uuid: call.uuid, known: loadedImage(call), reload: () => reload(call) };
+}
+
+/** Changes the call's image; see {@link changeImage}. */
 export async function mutate(call: Call, change: (image: Image) => Promise<Image>): Promise<Image> {
-    return call.services.images.turns.take(call.uuid, async (waited) => {
-        let image = waited ? await reload(call) : loadedImage(call);
-        for (let attempt = 1; ; attempt++) {
-            try {
-                return await change(image);
-            } catch (err) {
-                if (!CONFLICTS.some((conflict) => err instanceof conflict)) {
-                    throw err;
-                }
-                if (attempt === ATTEMPTS) {
-                    throw new ApiError(
-                        'ServiceUnavailableError',
-                        `Image ${call.uuid} is being changed by too many requests at once; try again.`,
-                        { cause: err },
-                    );
-                }
-                image = await reload(call);
-            }
-        }
-    });
+    return changeImage(call.services.images, subjectOf(call), change);
 }
 
 /** Answers with the manifest in the form that GetImage gives this client. */

@@ -1,6 +1,6 @@
 /** Parameters of the query string that several routes have, and those of ListImages, as the route table lists them. */
 import { EXECUTIONS } from '../jobs/driver';
-import { IMAGE_STATES, STORAGE_TYPES } from '../manifest';
+import { COMPRESSIONS, IMAGE_STATES, STORAGE_TYPES } from '../manifest';
 import type { Parameter, Schema } from './route';
 
 export const UUID: Schema = { type: 'string', format: 'uuid' };
@@ -50,6 +50,25 @@ export const STORAGE: Parameter = {
         'The storage to put the bytes in, for operators; by default the server decides. One that the server does not ' +
         'have stands for `local`.',
     schema: { type: 'string', enum: STORAGE_TYPES },
+};
+
+export const COMPRESSION: Parameter = {
+    name: 'compression',
+    description: 'How the file is compressed. The bytes are not looked at.',
+    schema: { type: 'string', enum: COMPRESSIONS },
+};
+
+export const SOURCE: Parameter = {
+    name: 'source',
+    description:
+        'URL of an image repository, http or https; a `channel` in its query goes with every request to it.',
+    schema: { type: 'string', format: 'uri' },
+};
+
+export const SKIP_OWNER_CHECK: Parameter = {
+    name: 'skip_owner_check',
+    description: 'In a datacenter, whether to take the image even if its owner is no account there.',
+    schema: FLAG,
 };
 
 export const FILE_INDEX: Parameter = {

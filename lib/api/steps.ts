@@ -54,8 +54,21 @@ export function channelOrAny(call: Call): void {
     call.state.channel = configuredChannel(call, true);
 }
 
+/** Reads the JSON body; once, also where the steps are run again on a newer version of the image. */
 export async function readBody(call: Call): Promise<void> {
-    call.state.body = await call.readBody();
+    if (!('body' in call.state)) {
+        call.state.body = await call.readBody();
+    }
+}
+
+/** Refuses requests that are made for an account. @throws ApiError OperatorOnly */
+export function operatorOnly(call: Call): void {
+    if (call.query.one('account') !== undefined) {
+        throw new ApiError(
+            'OperatorOnly',
+            'Only an operator may do this; the parameter "account" says that the request is made for somebody else.',
+        );
+    }
 }
 
 /** The account the request is made for; undefined for an operator. @throws ApiError InvalidParameter */

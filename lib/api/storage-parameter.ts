@@ -1,6 +1,6 @@
 import { invalidParameter } from '../errors';
-import { isUuid, STORAGE_TYPES, type RawImage, type StorageType } from '../manifest';
-import { selectStorage } from '../storage/select';
+import { chooseStorage } from '../images/storage-choice';
+import { STORAGE_TYPES, type RawImage, type StorageType } from '../manifest';
 import type { Call } from './call';
 import { account } from './steps';
 
@@ -22,11 +22,5 @@ export function storageFor(call: Call, image: RawImage): StorageType {
             );
         }
     }
-    const { config } = call.services;
-    return selectStorage({
-        ownerIsAdmin: isUuid(config.adminUuid) && image.owner === config.adminUuid,
-        requested: requested as StorageType | undefined,
-        storageTypes: config.storageTypes,
-        remote: { manta: config.manta?.remote === true, s3: config.s3?.remote === true },
-    });
+    return chooseStorage(call.services.config, image, requested as StorageType | undefined);
 }

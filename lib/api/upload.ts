@@ -1,9 +1,9 @@
 import { ApiError } from '../errors';
+import { attachObjects, only, type IncomingObject, type StoredFields } from '../images/attach';
 import type { Image } from '../images/image';
 import type { RawImage, StorageType } from '../manifest';
 import type { Call } from './call';
-import { mutate, reload } from './mutate';
-import { loadedImage } from './steps';
+import { subjectOf } from './mutate';
 
 /** A kind of object that clients upload, and its rules. */
 export interface UploadKind {
@@ -15,16 +15,6 @@ export interface UploadKind {
     maxSizeText: string;
     /** The code for bytes that are not the announced ones. */
     mismatch: 'Download' | 'Upload';
-}
-
-/** The fields that every stored object has in the record. */
-export interface StoredFields {
-    sha1: string;
-    size: number;
-    contentMD5: string;
-    mtime: string;
-    stor: StorageType;
-    object: string;
 }
 
 /** @throws ApiError Upload if the size, where it is known, is over the limit */
@@ -63,8 +53,7 @@ function checkReceived(
 }
 
 /**
- * Stores the request's body as a new object of the call's image and makes the record refer to it; the object it
- * replaces is deleted. On any failure the record and its former object are as they were.
+ * Stores the request's body as a new object of the call's image; see {@link attachObjects}.
  *
  * @param attach gives the record with the new object; it throws what forbids it on the newest version
  */
@@ -75,31 +64,19 @@ export async function receiveUpload(
     contentType: string,
     attach: (current: Image, stored: StoredFields) => RawImage,
 ): Promise<Image> {
-    const { images, clock } = call.services;
     const expected = call.query.nonEmpty('sha1');
-    return images.objects.receive(
-        {
-            image: loadedImage(call).uuid,
-            kind: upload.kind,
-            storage,
-            source: call.bodyStream(),
-            contentType,
-            checkSize: (size) => refuseTooLarge(upload, size),
-            signal: call.signal,
-        },
-        (received) => checkReceived(call, upload, received, expected),
-        async ({ id, object, storage: stor, sha1, size, contentMD5 }) => {
-            const mtime = new Date(clock.now()).toISOString();
-            await reload(call);
-            return mutate(call, (current) =>
-                images.save(current, attach(current, { sha1, size, contentMD5, mtime, stor, object }), {
-                    settle: [id],
-                    drop: images.objects.referredBy(current.raw, {
-                        files: upload.kind === 'file0',
-                        icon: upload.kind === 'icon',
-                    }),
-                }),
-            );
-        },
-    );
+    const incoming: IncomingObject = {
+        kind: upload.kind,
+        storage,
+        contentType,
+        source: call.bodyStream(),
+        signal: call.signal,
+        checkSize: (size) => refuseTooLarge(upload, size),
+        check: (received) => checkReceived(call, upload, received, expected),
+    };
+    return attachObjects(call.services, subjectOf(call), {
+        incoming: [() => Promise.resolve(incoming)],
+        replaces: { files: upload.kind === 'file0', icon: upload.kind === 'icon' },
+        attach: (current, stored) => attach(current, only(stored)),
+    });
 }

@@ -24,8 +24,11 @@ const DISREGARDED = ['files', 'state', 'icon', 'channels'] as const;
 /** How an image comes to be. */
 export type BuildOptions =
     | { kind: 'create'; uuid: string; channels?: string[] }
-    /** Keeps the uuid, date and urn that the image has elsewhere. */
-    | { kind: 'import'; channels?: string[] }
+    /**
+     * Keeps the uuid, date and urn that the image has elsewhere. `onUnknown` is told of fields that are not taken;
+     * without it they are refused.
+     */
+    | { kind: 'import'; channels?: string[]; onUnknown?: (fields: string[]) => void }
     /** An image that is still being made; `expiresAt` (ISO) is when it may be given up. */
     | { kind: 'placeholder'; uuid: string; expiresAt: string; channels?: string[] };
 
@@ -109,6 +112,11 @@ export function readOrigin({ origin }: JsonObject): string | undefined {
         throw validationFailed(`The origin ${show(origin)} is not the UUID of an image.`, 'origin');
     }
     return origin;
+}
+
+/** What an image is answered with whose origin is not here. */
+export function noOrigin(uuid: string): ApiError {
+    return new ApiError('OriginDoesNotExist', `The origin image "${uuid}" does not exist here.`);
 }
 
 function requireOwner(owner: unknown): string {
@@ -200,7 +208,12 @@ export function buildImage(body: JsonObject, options: BuildOptions): RawImage {
         ...(type === 'zvol' ? zvolEntries(take, isPlaceholder) : []),
         ...identityEntries(take, options),
     ];
-    refuseExtra(Object.keys(given).filter((key) => !taken.has(key)));
+    const unknown = Object.keys(given).filter((key) => !taken.has(key));
+    if (options.kind === 'import' && options.onUnknown) {
+        options.onUnknown(unknown);
+    } else {
+        refuseExtra(unknown);
+    }
     const known = entries.filter(([, value]) => value !== undefined);
     return normalizeRaw(Object.fromEntries(known) as RawImage);
 }

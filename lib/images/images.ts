@@ -201,20 +201,24 @@ export class Images {
     }
 
     /**
-     * Adds an image, if its origin is (still) there.
+     * Adds an image, if its origin is (still) there; with `anyOrigin` even if it is not.
      * @throws ApiError ImageUuidAlreadyExists, ValidationFailed; DependencyConflict about the origin
      */
-    async create(raw: RawImage): Promise<Image> {
-        return this.#write(raw, null, raw.origin ? { requires: [raw.origin] } : {});
+    async create(raw: RawImage, { anyOrigin = false } = {}): Promise<Image> {
+        return this.#write(raw, null, raw.origin && !anyOrigin ? { requires: [raw.origin] } : {});
     }
 
     /**
      * Puts `raw` in the place of a version of an image, and deletes the objects it no longer refers to.
-     * @throws EtagConflict if that is not the current version
+     * @throws EtagConflict if that is not the current version; DependencyConflict about what the change requires
      */
-    async save(current: Image, raw: RawImage, objects: ObjectChanges = {}): Promise<Image> {
-        const saved = await this.#write(raw, current.version, objects);
-        await this.objects.dispose(objects.drop ?? []);
+    async save(
+        current: Image,
+        raw: RawImage,
+        changes: ObjectChanges & Pick<ImageChange, 'requires'> = {},
+    ): Promise<Image> {
+        const saved = await this.#write(raw, current.version, changes);
+        await this.objects.dispose(changes.drop ?? []);
         return saved;
     }
 

@@ -25,7 +25,7 @@ export class ObjectMissing extends Error {
 export interface Incoming {
     image: string;
     /** What they are: the object is named `<kind>-<uuid>`. */
-    kind: 'file0' | 'icon';
+    kind: 'file0' | 'file1' | 'icon';
     storage: StorageType;
     source: AsyncIterable<Uint8Array>;
     contentType?: string;

@@ -53,6 +53,32 @@ const PRODUCT_FIELDS: Schema = {
 };
 
 export const schemas: Schema = {
+    StartedJob: {
+        type: 'object',
+        required: ['image_uuid', 'job_uuid'],
+        properties: { image_uuid: uuid('The image.'), job_uuid: uuid('The job that imports it.') },
+    },
+    FileUrl: {
+        type: 'object',
+        required: ['file_url'],
+        properties: { file_url: text('The https URL of the file.') },
+    },
+    ImportedManifest: {
+        type: 'object',
+        description:
+            'A manifest as another repository serves it. Its files, state, icon and channels do not count.',
+        required: ['uuid', 'name', 'version'],
+        properties: {
+            uuid: uuid('The image; the one of the path.'),
+            published_at: {
+                type: 'string',
+                format: 'date-time',
+                description: 'When it was activated there.',
+            },
+            ...PRODUCT_FIELDS,
+            ...OPTIONAL_FIELDS,
+        },
+    },
     Manifest: {
         type: 'object',
         required: ['v', 'uuid', 'owner', 'name', 'version', 'state', 'disabled', 'public', 'files'],
@@ -217,9 +243,13 @@ const ANSWERS: Readonly<Record<string, Schema>> = {
     ListImageJobs: { type: 'array', items: ref('Job') },
     GetJob: ref('Job'),
     CancelJob: ref('Job'),
+    AdminImportRemoteImage: ref('StartedJob'),
+    ImportFromDatacenter: ref('StartedJob'),
 };
 const BODIES: Readonly<Record<string, Schema>> = {
     CreateImageAction: ref('NewManifest'),
+    AdminImportImage: ref('ImportedManifest'),
+    AddImageFileFromUrl: ref('FileUrl'),
     ImageAction: ref('ManifestChange'),
     ImageAclAction: ref('Accounts'),
 };

@@ -1,0 +1,54 @@
+/** Changing an image while others may be changing it too. */
+import { DependencyConflict, EtagConflict, ImageNotFound } from '../db/driver';
+import { ApiError } from '../errors';
+import type { Image } from './image';
+import type { Images } from './images';
+
+/** What says that somebody else was faster. */
+const CONFLICTS = [EtagConflict, ImageNotFound, DependencyConflict];
+
+/** How often a change is tried against an image that other processes keep changing. */
+const ATTEMPTS = 50;
+
+/** The image to change, as whoever changes it may see it. */
+export interface Subject {
+    readonly uuid: string;
+    /** The version at hand, if there is one. */
+    readonly known?: Image;
+    /** The newest version; throws what forbids the change by now. */
+    readonly reload: () => Promise<Image>;
+}
+
+/**
+ * Changes an image. When somebody else changed or deleted it meanwhile, it is loaded, judged and changed again, so that
+ * no update is lost and no condition is judged on an old version.
+ *
+ * @param change gives the image as written; it throws what forbids the change
+ * @throws ApiError ServiceUnavailableError if others keep being faster
+ */
+export async function changeImage(
+    images: Images,
+    subject: Subject,
+    change: (image: Image) => Promise<Image>,
+): Promise<Image> {
+    return images.turns.take(subject.uuid, async (waited) => {
+        let image = waited || !subject.known ? await subject.reload() : subject.known;
+        for (let attempt = 1; ; attempt++) {
+            try {
+                return await change(image);
+            } catch (err) {
+                if (!CONFLICTS.some((conflict) => err instanceof conflict)) {
+                    throw err;
+                }
+                if (attempt === ATTEMPTS) {
+                    throw new ApiError(
+                        'ServiceUnavailableError',
+                        `Image ${subject.uuid} is being changed by too many requests at once; try again.`,
+                        { cause: err },
+                    );
+                }
+                image = await subject.reload();
+            }
+        }
+    });
+}

@@ -1,0 +1,195 @@
+import type Logger from 'bunyan';
+import { coerce, lt } from 'semver';
+import type { Clock } from '../clock';
+import type { Config } from '../config/types';
+import { DependencyConflict, EtagConflict, ImageNotFound } from '../db/driver';
+import type { AccountDirectory } from '../dc/driver';
+import { ApiError, invalidParameter } from '../errors';
+import type { RemoteContext, Remotes } from '../imports/driver';
+import type { RawImage } from '../manifest';
+import { buildImage, importOwner, noOrigin, readOrigin, requireBody } from './create';
+import type { Image } from './image';
+import type { Images } from './images';
+import { isObject, show, type JsonObject } from './json';
+import { assertOwnerExists } from './owner';
+import { RemoteImage } from './remote-source';
+import { upgradeManifest } from './upgrade';
+
+export interface ImporterParts {
+    config: Config;
+    images: Images;
+    remotes: Remotes;
+    /** Undefined outside a datacenter. */
+    accounts: AccountDirectory | undefined;
+    clock: Clock;
+    log: Logger;
+}
+
+/** How an import is to be made. */
+export interface ImportOptions {
+    /** The channel to put the image in; undefined on a server without channels. */
+    channel: string | undefined;
+    skipOwnerCheck: boolean;
+}
+
+/** imgadm before this version could not cope with `min_platform` of these images (IMGAPI-651). */
+const IMGADM_FIXED = '3.7.4';
+
+/** Images that were made elsewhere: their manifests and files, given by a client or fetched (imports.md §2, §3). */
+export class Importer {
+    constructor(private readonly parts: ImporterParts) {}
+
+    /** An image in the repository at a URL. */
+    remote(source: string, uuid: string, context: RemoteContext): RemoteImage {
+        return new RemoteImage(this.parts.remotes, source, uuid, context);
+    }
+
+    /** @throws ApiError ImageUuidAlreadyExists if there is an image with this uuid, in any state */
+    async refuseExisting(uuid: string): Promise<void> {
+        if (await this.parts.images.has(uuid)) {
+            throw existsAlready(uuid);
+        }
+    }
+
+    /**
+     * Adds an image from the manifest in a request, or completes a placeholder with it (imports.md §2).
+     *
+     * @param request `options` are read once the uuid is judged; `userAgent` is the client's
+     * @throws ApiError InvalidParameter, ValidationFailed, ImageUuidAlreadyExists, OriginDoesNotExist, OwnerDoesNotExist,
+     *     ServiceUnavailableError
+     */
+    async fromManifest(
+        body: unknown,
+        uuid: string,
+        request: { options: () => ImportOptions; userAgent: string | undefined },
+    ): Promise<Image> {
+        const { images } = this.parts;
+        const given = requireBody(body);
+        if (given.uuid !== uuid) {
+            throw invalidParameter(
+                given.uuid === undefined
+                    ? `The manifest has no "uuid"; the URL says ${uuid}.`
+                    : `The manifest has the uuid ${show(given.uuid)}, but the URL says ${uuid}.`,
+                'uuid',
+            );
+        }
+        const options = request.options();
+        const manifest = upgradeManifest(given);
+        await this.#placeholder(uuid);
+        const origin = readOrigin(manifest);
+        if (origin !== undefined && !(await images.has(origin))) {
+            throw noOrigin(origin);
+        }
+        const owned = await this.#withOwner(manifest, options);
+        const raw = buildImage(await this.#withoutNewPlatform(owned, request.userAgent), {
+            kind: 'import',
+            ...channelsOf(options),
+        });
+        return images.turns.take(uuid, () => this.#addOrComplete(raw));
+    }
+
+    /**
+     * Adds an image with the manifest it has at a source (imports.md §3). Its origin need not be here.
+     *
+     * @param job that does it, if one does
+     * @throws ApiError RemoteSourceError, ImageUuidAlreadyExists, OwnerDoesNotExist, ValidationFailed,
+     *     ServiceUnavailableError
+     */
+    async fromSource(remote: RemoteImage, options: ImportOptions, job?: string): Promise<Image> {
+        const { images, log } = this.parts;
+        const given = await remote.manifest();
+        await this.refuseExisting(remote.uuid);
+        const manifest = await this.#withOwner(upgradeManifest(given), options);
+        const raw = buildImage(manifest, {
+            kind: 'import',
+            ...channelsOf(options),
+            onUnknown: (fields) => {
+                if (fields.length > 0) {
+                    log.info(
+                        { image_uuid: remote.uuid, fields },
+                        'left out fields that only the source knows',
+                    );
+                }
+            },
+        });
+        return images.create({ ...raw, ...(job !== undefined && { import_job: job }) }, { anyOrigin: true });
+    }
+
+    /** The placeholder with this uuid, if there is one. @throws ApiError ImageUuidAlreadyExists about another image */
+    async #placeholder(uuid: string): Promise<Image | undefined> {
+        const existing = await this.parts.images.get(uuid);
+        if (existing && existing.raw.state !== 'creating') {
+            throw existsAlready(uuid);
+        }
+        return existing;
+    }
+
+    async #addOrComplete(raw: RawImage): Promise<Image> {
+        const { images } = this.parts;
+        for (;;) {
+            const placeholder = await this.#placeholder(raw.uuid);
+            try {
+                if (!placeholder) {
+                    return await images.create(raw);
+                }
+                return await images.save(placeholder, raw, {
+                    drop: images.objects.referredBy(placeholder.raw, { files: true, icon: true }),
+                    ...(raw.origin && { requires: [raw.origin] }),
+                });
+            } catch (err) {
+                if (err instanceof DependencyConflict) {
+                    throw noOrigin(err.uuid);
+                }
+                // Another process had it completed, changed or purged meanwhile: judge it again.
+                if (!(err instanceof EtagConflict || err instanceof ImageNotFound)) {
+                    throw err;
+                }
+            }
+        }
+    }
+
+    async #withOwner(manifest: JsonObject, { skipOwnerCheck }: ImportOptions): Promise<JsonObject> {
+        const { config } = this.parts;
+        const { owner, mustExist } = importOwner(manifest, config);
+        if (mustExist && !skipOwnerCheck) {
+            await assertOwnerExists(this.parts, owner);
+        }
+        return { ...manifest, owner };
+    }
+
+    /** For an old imgadm, an LX image has the platform requirement of its origin, or none. */
+    async #withoutNewPlatform(manifest: JsonObject, userAgent: string | undefined): Promise<JsonObject> {
+        const { type, requirements, origin } = manifest;
+        if (
+            type !== 'lx-dataset' ||
+            !isObject(requirements) ||
+            requirements.min_platform === undefined ||
+            !isOldImgadm(userAgent)
+        ) {
+            return manifest;
+        }
+        const others = Object.entries(requirements).filter(([key]) => key !== 'min_platform');
+        const image = typeof origin === 'string' ? await this.parts.images.get(origin) : undefined;
+        const inherited = image?.raw.requirements?.min_platform;
+        return {
+            ...manifest,
+            requirements: {
+                ...Object.fromEntries(others),
+                ...(inherited !== undefined && { min_platform: inherited }),
+            },
+        };
+    }
+}
+
+function isOldImgadm(userAgent = ''): boolean {
+    const version = coerce(/^imgadm\/([\d.]+) /.exec(userAgent)?.[1]);
+    return version !== null && lt(version, IMGADM_FIXED);
+}
+
+function channelsOf({ channel }: ImportOptions): { channels?: string[] } {
+    return channel === undefined ? {} : { channels: [channel] };
+}
+
+function existsAlready(uuid: string): ApiError {
+    return new ApiError('ImageUuidAlreadyExists', `An image with uuid "${uuid}" exists already.`);
+}

@@ -1,0 +1,377 @@
+/** AdminImportRemoteImage and ImportFromDatacenter, run by this server's own jobs (imports.md §4 and §5). */
+import assert from 'node:assert/strict';
+import { randomBytes } from 'node:crypto';
+import http from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { once } from 'node:events';
+import { assertError, at, FILE, ICON, newUuid, OTHER, OWNER, UNKNOWN, type Answer } from '../support/api';
+import { startedJob, untilEnded, untilJob } from '../support/jobs';
+import { Registry } from '../support/registry';
+import { seenImages, untilClean } from '../support/stored-images';
+
+const FAST = { jobs: { retryDelay: '20ms', maxRetryDelay: '100ms', attempts: 4 } };
+const LOOPBACK = { outbound: { allow: ['127.0.0.1'] }, ...FAST };
+
+/** A server that stands before another one and spoils some of its answers. */
+class Meddler {
+    /** Requests seen, as `METHOD path`. */
+    readonly seen: string[] = [];
+    /** Answers a request itself, or gives false to have it passed on. */
+    spoil: (req: http.IncomingMessage, res: http.ServerResponse) => boolean = () => false;
+    readonly #server: http.Server;
+
+    private constructor(target: string) {
+        this.#server = http.createServer((req, res) => {
+            this.seen.push(`${String(req.method)} ${String(req.url)}`);
+            if (!this.spoil(req, res)) {
+                pass(target, req, res);
+            }
+        });
+    }
+
+    static async before(target: string): Promise<Meddler> {
+        const meddler = new Meddler(target);
+        meddler.#server.listen(0, '127.0.0.1');
+        await once(meddler.#server, 'listening');
+        return meddler;
+    }
+
+    get url(): string {
+        return `http://127.0.0.1:${(this.#server.address() as AddressInfo).port}`;
+    }
+
+    async stop(): Promise<void> {
+        this.#server.closeAllConnections();
+        this.#server.close();
+        await once(this.#server, 'close');
+    }
+}
+
+function pass(target: string, req: http.IncomingMessage, res: http.ServerResponse): void {
+    const passed = http.request(target + String(req.url), { headers: req.headers }, (answer) => {
+        res.writeHead(answer.statusCode ?? 500, answer.headers);
+        answer.pipe(res);
+    });
+    passed.on('error', () => res.destroy());
+    res.on('close', () => passed.destroy());
+    passed.end();
+}
+
+describe('AdminImportRemoteImage', function () {
+    this.timeout(40_000);
+    let source: Registry;
+    let target: Registry;
+    let meddler: Meddler;
+    before(async () => {
+        source = await Registry.start();
+        target = await Registry.start(LOOPBACK);
+        meddler = await Meddler.before(source.url);
+    });
+    after(async () => {
+        await target.stop();
+        await meddler.stop();
+        await source.stop();
+    });
+    afterEach(() => {
+        meddler.spoil = () => false;
+    });
+
+    const remote = (uuid: string, query = '', url = meddler.url): Promise<Answer> =>
+        target.client.post(at(uuid, `?action=import-remote&source=${encodeURIComponent(url)}${query}`), {});
+    const everything = async ({ client }: Registry, uuid: string) => ({
+        manifest: (await client.get(at(uuid))).manifest,
+        file: (await client.get(at(uuid, '/file'))).body,
+        icon: await client.get(at(uuid, '/icon')),
+    });
+    const status = async (uuid: string) => (await target.client.get(at(uuid))).status;
+
+    it('brings the image, its file, its icon and its origins, base first', async () => {
+        const base = await source.client.createActive({ name: 'base' }, randomBytes(100_000));
+        await source.client.uploadIcon(base.uuid);
+        const middle = await source.client.createActive({ origin: base.uuid });
+        // Clones have disabled origins.
+        await source.client.action(middle.uuid, 'disable');
+        const top = await source.client.createActive({ origin: middle.uuid }, randomBytes(50_000));
+        await source.client.uploadIcon(top.uuid);
+
+        const answer = await remote(top.uuid);
+        const job = startedJob(answer);
+        assert.deepEqual(answer.json, { image_uuid: top.uuid, job_uuid: job });
+        assert.equal(answer.headers['workflow-api'], target.url);
+        const ended = await untilEnded(target.anonymous, job);
+        assert.equal(ended.execution, 'succeeded', JSON.stringify(ended));
+        assert.equal(ended.chain_results.at(-1)?.error, '');
+        assert.deepEqual(ended.params.origins, [base.uuid, middle.uuid]);
+        for (const { uuid } of [base, middle, top]) {
+            const [there, here] = [await everything(source, uuid), await everything(target, uuid)];
+            const owner = '00000000-0000-0000-0000-000000000000';
+            assert.deepEqual(here.manifest, { ...there.manifest, owner });
+            assert.deepEqual(here.file, there.file);
+            assert.equal(here.icon.status, there.icon.status);
+            assert.deepEqual(here.icon.status === 200 && here.icon.body, uuid !== middle.uuid && ICON);
+        }
+        const again = await remote(top.uuid);
+        assertError(again, 409, 'ImageUuidAlreadyExists');
+    });
+
+    it('takes origins from here where it can', async () => {
+        const base = await source.client.createActive();
+        await untilEnded(target.client, startedJob(await remote(base.uuid)));
+        const top = await source.client.createActive({ origin: base.uuid });
+        const job = await untilEnded(target.client, startedJob(await remote(top.uuid)));
+        assert.equal(job.execution, 'succeeded');
+        assert.equal(job.params.origins, undefined);
+    });
+
+    it('refuses, in the contract’s order', async () => {
+        const { uuid } = await target.client.create();
+        const bare = await target.client.post(at(uuid, '?action=import-remote&account=x'), {});
+        assertError(bare, 422, 'ValidationFailed', 'source:MissingParameter');
+        assertError(await remote(uuid, '&account=x&skip_owner_check=z'), 403, 'OperatorOnly');
+        const wrong = await remote(uuid, '&skip_owner_check=z');
+        assertError(wrong, 422, 'InvalidParameter', 'skip_owner_check:Invalid');
+        assertError(await remote(uuid), 409, 'ImageUuidAlreadyExists');
+        assertError(await remote(UNKNOWN), 503, 'RemoteSourceError');
+    });
+
+    it('refuses origins that are not active, here or there', async () => {
+        const base = await source.client.create();
+        const { uuid } = await source.client.createActive({ origin: base.uuid });
+        assertError(await remote(uuid), 422, 'OriginIsNotActive');
+        await target.client.post(at(base.uuid, '?action=import'), base);
+        await source.client.upload(base.uuid);
+        await source.client.action(base.uuid, 'activate');
+        assertError(await remote(uuid), 422, 'OriginIsNotActive');
+    });
+
+    it('tells which origin the source cannot give', async () => {
+        const base = await source.client.createActive();
+        const { uuid } = await source.client.createActive({ origin: base.uuid });
+        meddler.spoil = ({ url }, res) => {
+            const hit = url?.includes(base.uuid) === true;
+            if (hit) {
+                res.writeHead(500).end('broken');
+            }
+            return hit;
+        };
+        const answer = await remote(uuid);
+        assertError(answer, 503, 'RemoteSourceError');
+        assert.ok(answer.error.message.includes(base.uuid), answer.error.message);
+    });
+
+    it('tries again after a broken transfer', async () => {
+        const bytes = randomBytes(2 << 20);
+        const { uuid } = await source.client.createActive({}, bytes);
+        let broken = 0;
+        meddler.spoil = ({ url }, res) => {
+            if (url?.includes('/file') !== true || broken === 2) {
+                return false;
+            }
+            broken++;
+            res.writeHead(200, { 'content-length': bytes.length });
+            res.write(bytes.subarray(0, 100_000), () => res.destroy());
+            return true;
+        };
+        const job = await untilEnded(target.client, startedJob(await remote(uuid)));
+        assert.equal(job.execution, 'succeeded', JSON.stringify(job));
+        assert.equal(broken, 2);
+        assert.deepEqual((await target.client.get(at(uuid, '/file'))).body, bytes);
+        assert.equal((await target.stored(uuid)).length, 1);
+    });
+
+    it('takes back what it has made when it fails for good, and nothing else', async () => {
+        const here = await source.client.createActive();
+        await untilEnded(target.client, startedJob(await remote(here.uuid)));
+        const middle = await source.client.createActive({ origin: here.uuid });
+        const top = await source.client.createActive({ origin: middle.uuid });
+        meddler.spoil = ({ url }, res) => {
+            const hit = url === `/images/${top.uuid}/file`;
+            if (hit) {
+                res.writeHead(200, { 'content-length': FILE.length }).end(Buffer.alloc(FILE.length));
+            }
+            return hit;
+        };
+        const job = await untilEnded(target.client, startedJob(await remote(top.uuid)));
+        assert.equal(job.execution, 'failed');
+        const { error } = job.chain_results.at(-1) ?? {};
+        assert.equal(typeof error === 'object' && error.code, 'Download', JSON.stringify(error));
+        assert.equal(job.chain_results.at(-1)?.name, 'add_image_file');
+        assert.deepEqual(
+            await Promise.all([here, middle, top].map(({ uuid }) => status(uuid))),
+            [200, 404, 404],
+        );
+    });
+
+    it('leaves alone an image that somebody else made meanwhile', async () => {
+        const { uuid } = await source.client.createActive();
+        let asked = 0;
+        meddler.spoil = ({ url }, res) => {
+            if (url !== `/images/${uuid}` || ++asked < 2) {
+                return false;
+            }
+            // The job asks now: another request is faster.
+            void target.client
+                .post(at(uuid, '?action=import'), {
+                    ...{ v: 2, uuid, name: 'theirs', version: '1', type: 'other', os: 'other', public: true },
+                })
+                .then(() => res.writeHead(503).end());
+            return true;
+        };
+        const job = await untilEnded(target.client, startedJob(await remote(uuid)));
+        assert.equal(job.execution, 'failed');
+        assert.equal((await target.client.get(at(uuid))).manifest.name, 'theirs');
+    });
+
+    it('does not go on retrying what cannot become right', async () => {
+        const { uuid } = await source.client.createActive();
+        const before = meddler.seen.length;
+        let asked = 0;
+        meddler.spoil = ({ url }, res) => {
+            const hit = url === `/images/${uuid}` && ++asked > 1;
+            if (hit) {
+                res.writeHead(404, { 'content-type': 'application/json' }).end(
+                    '{"code":"ResourceNotFound","message":"gone"}',
+                );
+            }
+            return hit;
+        };
+        const job = await untilEnded(target.client, startedJob(await remote(uuid)));
+        assert.equal(job.execution, 'failed');
+        assert.equal(meddler.seen.slice(before).filter((line) => line.includes(uuid)).length, 2);
+        assert.equal(await status(uuid), 404);
+    });
+
+    it('is canceled in the middle of a transfer and leaves nothing', async () => {
+        const { uuid } = await source.client.createActive();
+        let stalled: http.ServerResponse | undefined;
+        meddler.spoil = ({ url }, res) => {
+            if (url !== `/images/${uuid}/file`) {
+                return false;
+            }
+            stalled = res.writeHead(200, { 'content-length': FILE.length });
+            stalled.write(FILE.subarray(0, 5));
+            return true;
+        };
+        const job = startedJob(await remote(uuid));
+        await untilJob(target.client, job, ({ progress }) => progress !== undefined);
+        assert.equal(await status(uuid), 200);
+        const closed = once(stalled as unknown as http.ServerResponse, 'close');
+        assert.equal((await target.client.post(`/jobs/${job}/cancel`, {})).status, 200);
+        await closed;
+        await untilJob(target.client, job, (shown) => shown.oncancel_results?.length === 2);
+        assert.equal(await status(uuid), 404);
+        assert.equal((await target.client.get(`/jobs/${job}`)).status, 200);
+        await target.untilStored(uuid, []);
+    });
+
+    it('leaves no unreferred object behind, whatever went wrong before', async () => {
+        const images = await seenImages(target.client);
+        await untilClean(target.dataDir, images, 5000);
+    });
+});
+
+describe('AdminImportRemoteImage with channels', () => {
+    it('puts the image into the channel of the request, and asks the source for the one it names', async () => {
+        const channels = [
+            { name: 'dev', description: 'd', default: true },
+            { name: 'release', description: 'r' },
+        ];
+        const source = await Registry.start({ channels });
+        const target = await Registry.start({ ...LOOPBACK, channels });
+        try {
+            const { uuid } = (
+                await source.client.post('/images?channel=release', {
+                    name: 'n',
+                    version: '1',
+                    type: 'other',
+                    os: 'other',
+                    public: true,
+                    owner: OWNER,
+                })
+            ).manifest;
+            await source.client.put(at(uuid, '/file?compression=none&channel=release'), FILE);
+            await source.client.action(uuid, 'activate&channel=release');
+            const url = encodeURIComponent(`${source.url}?channel=release`);
+            const answer = await target.client.post(
+                at(uuid, `?action=import-remote&channel=release&source=${url}`),
+                {},
+            );
+            const job = await untilEnded(target.client, startedJob(answer));
+            assert.equal(job.execution, 'succeeded', JSON.stringify(job));
+            const v2 = { 'accept-version': '~2' };
+            const { manifest } = await target.client.get(at(uuid, '?channel=release'), v2);
+            assert.deepEqual(manifest.channels, ['release']);
+        } finally {
+            await target.stop();
+            await source.stop();
+        }
+    });
+});
+
+describe('ImportFromDatacenter', function () {
+    this.timeout(40_000);
+    let east: Registry;
+    let west: Registry;
+    before(async () => {
+        const dc = (name: string, others: Record<string, string>): Record<string, unknown> => ({
+            mode: 'dc',
+            authType: 'none',
+            datacenterName: name,
+            imgapiUrlFromDatacenter: others,
+            ufds: { url: 'ldap://127.0.0.1:1', bindDN: 'cn=root', bindPassword: 'x' },
+            ...FAST,
+        });
+        // Imported records are planted: there is no directory of accounts to make them by the API.
+        east = await Registry.start({ authType: 'none', mode: 'private', permitInsecure: true });
+        west = await Registry.start(dc('west', { east: east.url, west: 'http://127.0.0.1:9' }));
+    });
+    after(async () => {
+        await west.stop();
+        await east.stop();
+    });
+
+    const ask = (uuid: string, query: string): Promise<Answer> =>
+        west.client.post(at(uuid, `?action=import-from-datacenter&${query}`), {});
+
+    it('refuses, in the contract’s order', async () => {
+        const own = `account=${OWNER}`;
+        const invalid = ['ValidationFailed'] as const;
+        assertError(await ask(UNKNOWN, 'datacenter=x'), 422, ...invalid, 'account:Invalid');
+        assertError(await ask(UNKNOWN, 'account=x'), 422, ...invalid, 'account:Invalid');
+        assertError(await ask(UNKNOWN, own), 422, ...invalid, 'datacenter:MissingParameter');
+        for (const name of ['nowhere', 'west', 'toString']) {
+            const answer = await ask(UNKNOWN, `${own}&datacenter=${name}`);
+            assertError(answer, 422, ...invalid, 'datacenter:Invalid');
+            assert.match(answer.error.message, /east/);
+        }
+        // What the other one says is passed on.
+        assertError(await ask(UNKNOWN, `${own}&datacenter=east`), 404, 'ResourceNotFound');
+        const fresh = await east.client.create({ public: false });
+        const inactive = await ask(fresh.uuid, `${own}&datacenter=east`);
+        assert.deepEqual([inactive.status, inactive.error.errors], [422, []]);
+        const shared = await east.client.createActive({ public: false, acl: [OTHER] });
+        const notTheirs = await ask(shared.uuid, `account=${OTHER}&datacenter=east`);
+        assertError(notTheirs, 401, 'UnauthorizedError');
+    });
+
+    it('wants origins of others to be here', async () => {
+        const theirs = await east.client.createActive({ public: false, owner: OTHER, acl: [OWNER] });
+        const mine = await east.client.createActive({ public: false, origin: theirs.uuid });
+        const answer = await ask(mine.uuid, `account=${OWNER}&datacenter=east`);
+        assertError(answer, 404, 'ResourceNotFound');
+        assert.ok(answer.error.message.includes(theirs.uuid));
+    });
+
+    it('starts a job, without the address having to be allowed', async () => {
+        const { uuid } = await east.client.createActive({ public: false });
+        const answer = await ask(uuid, `account=${OWNER}&datacenter=east`);
+        const job = startedJob(answer);
+        assert.equal(answer.headers['workflow-api'], west.url);
+        // The owner cannot be looked up: the directory is down. That may pass, so it is tried again until the end.
+        const ended = await untilEnded(west.client, job);
+        assert.equal(ended.execution, 'failed');
+        const { error } = ended.chain_results.at(-1) ?? {};
+        assert.equal(typeof error === 'object' && error.code, 'ServiceUnavailableError');
+        assert.equal((await west.client.get(at(newUuid()))).status, 404);
+    });
+});
