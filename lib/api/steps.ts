@@ -138,6 +138,5 @@ export function adminFields(call: Call): void {
 
 /** The conditions in the request's headers, judged against the manifest; for routes that change an image. */
 export function conditions(call: Call): void {
-    const { etag } = loadedImage(call).render({ channels: call.version2, adminFields: false });
-    evaluateConditions(call.method, call.headers, { etags: [etag] });
+    evaluateConditions(call.method, call.headers, { etags: loadedImage(call).etags(call.version2) });
 }

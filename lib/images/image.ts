@@ -80,6 +80,11 @@ export class Image {
         return rendered;
     }
 
+    /** The ETags under which a client may know this version: without and with admin fields (QUIRK-C). */
+    etags(channels: boolean): string[] {
+        return [false, true].map((adminFields) => this.render({ channels, adminFields }).etag);
+    }
+
     /** The manifest as an element of a list: one level deeper than on its own. */
     listItem(form: Form): Buffer {
         const key = Number(form.channels) + 2 * Number(form.adminFields);

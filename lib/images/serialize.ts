@@ -16,7 +16,7 @@ export interface ServedForm {
 
 /** A manifest as bytes. */
 export interface Rendered {
-    /** sha1 in hex of the compact form without admin fields: the same for both forms of one version. */
+    /** sha1 in hex of the compact form. */
     readonly etag: string;
     /** JSON, indented by two spaces. */
     readonly body: Buffer;
@@ -91,11 +91,8 @@ export function serializeImage(raw: RawImage, form: ServedForm): Record<string, 
 export function renderImage(raw: RawImage, form: ServedForm): Rendered {
     const served = serializeImage(raw, form);
     const compact = JSON.stringify(served);
-    const tagged = form.adminFields
-        ? JSON.stringify(serializeImage(raw, { ...form, adminFields: false }))
-        : compact;
     return {
-        etag: createHash('sha1').update(tagged).digest('hex'),
+        etag: createHash('sha1').update(compact).digest('hex'),
         body: Buffer.from(JSON.stringify(served, null, 2)),
         compact,
     };

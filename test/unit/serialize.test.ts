@@ -177,12 +177,13 @@ describe('renderImage', () => {
         assert.equal(etag, createHash('sha1').update(compact).digest('hex'));
     });
 
-    it('has the same ETag with admin fields', () => {
+    it('has another ETag with admin fields, which are part of it', () => {
         const raw = activatedImage();
         const admin = renderImage(raw, { ...form, adminFields: true });
         assert.match(admin.compact, /"stor":"local"/);
         assert.match(admin.body.toString(), /"stor": "local"/);
-        assert.equal(admin.etag, renderImage(raw, form).etag);
+        assert.equal(admin.etag, createHash('sha1').update(admin.compact).digest('hex'));
+        assert.notEqual(admin.etag, renderImage(raw, form).etag);
     });
 
     it('has another ETag where channels are served', () => {
