@@ -84,7 +84,7 @@ export interface Call {
     /** Answers with JSON that is at hand as bytes, pretty-printed. */
     sendJson(status: number, pretty: Buffer, headers?: Headers): void;
     /** Answers with JSON that comes in pieces, pretty-printed and cut at line ends only. */
-    sendJsonStream(status: number, pieces: AsyncIterable<Buffer>): Promise<void>;
+    sendJsonStream(status: number, pieces: AsyncIterable<Buffer>, headers?: Headers): Promise<void>;
     sendBytes(status: number, body: Buffer, headers: Headers): void;
     /** Answers with a stream; resolves when the client has it all. Failing after the first byte cuts the connection. */
     sendStream(status: number, headers: Headers, body: AsyncIterable<Buffer>): Promise<void>;

@@ -8,13 +8,14 @@ export interface Validators {
     lastModified?: Date | undefined;
 }
 
-const entityTags = (header: string) =>
-    header.split(',').map((tag) =>
-        tag
-            .trim()
-            .replace(/^W\//, '')
-            .replace(/^"(.*)"$/, '$1'),
-    );
+/** An entity tag without what makes it weak, and without its quotes. */
+export const opaqueTag = (tag: string): string =>
+    tag
+        .trim()
+        .replace(/^W\//, '')
+        .replace(/^"(.*)"$/, '$1');
+
+const entityTags = (header: string) => header.split(',').map(opaqueTag);
 
 const matches = (header: string, etags: readonly string[]) =>
     entityTags(header).some((tag) => tag === '*' || etags.includes(tag));

@@ -5,7 +5,7 @@ import { buildImage, noOrigin, prepareCreate } from '../images/create';
 import { parseListQuery, type ListMarker } from '../images/list-query';
 import type { ListBody } from '../images/images';
 import type { Call } from './call';
-import { evaluateConditions } from './conditional';
+import { evaluateConditions, opaqueTag } from './conditional';
 import { mutate, sendImage } from './mutate';
 import { account, loadedImage } from './steps';
 
@@ -49,23 +49,46 @@ async function findImages(call: Call): Promise<ListBody> {
     return images.list({ anyOf, order, ...(marker && { marker }) }, form, limit);
 }
 
+/**
+ * Lists images. The weak ETag is that of the very bytes, or for a long list, whose bytes are not at hand, of all that
+ * it depends on. Of the conditions only If-None-Match is judged (docs/decisions/0014-conditional-lists.md).
+ */
 export async function listImages(call: Call): Promise<void> {
     const { images } = call.services;
-    // With the channels, which are configuration, these decide what the list is.
-    const name = `${call.search} ${call.version2} ${call.state.principal !== undefined}`;
-    const remembered = images.rememberedList(name);
-    const list = remembered ? { whole: remembered } : await images.rememberList(name, () => findImages(call));
-    if ('whole' in list) {
-        call.sendJson(200, list.whole);
-    } else {
-        await call.sendJsonStream(200, list.pieces);
+    const { channel, principal } = call.state;
+    const name = `${call.search} ${call.version2} ${principal !== undefined} ${channel ?? ''}`;
+    const ifNoneMatch = call.headers['if-none-match'];
+    let list = images.rememberedList(name);
+    if (!list) {
+        const longTag = ifNoneMatch === undefined ? undefined : images.longListTag(name);
+        if (longTag !== undefined && ifNoneMatch?.includes(longTag)) {
+            // The client has this list, so it was a good request: nothing has to be looked for.
+            call.sendEmpty(304, { Etag: longTag });
+            return;
+        }
+        list = await images.rememberList(name, () => findImages(call));
     }
+    const headers = list.etag === undefined ? undefined : { Etag: list.etag };
+    if (ifNoneMatch !== undefined && isNotModified(call, ifNoneMatch, list.etag)) {
+        call.sendEmpty(304, headers);
+    } else if ('whole' in list) {
+        call.sendJson(200, list.whole, headers);
+    } else {
+        await call.sendJsonStream(200, list.pieces, headers);
+    }
+}
+
+function isNotModified(call: Call, ifNoneMatch: string, etag: string | undefined): boolean {
+    const validators = { etags: etag === undefined ? [] : [opaqueTag(etag)] };
+    return evaluateConditions(call.method, { 'if-none-match': ifNoneMatch }, validators).notModified;
 }
 
 export function getImage(call: Call): void {
     const adminFields = call.state.adminFields === true;
-    const { body, etag } = loadedImage(call).render({ channels: call.version2, adminFields });
-    if (evaluateConditions(call.method, call.headers, { etags: [etag] }).notModified) {
+    const image = loadedImage(call);
+    const { body, etag } = image.render({ channels: call.version2, adminFields });
+    const etags = adminFields ? [etag, ...image.etags(call.version2)] : [etag];
+    if (evaluateConditions(call.method, call.headers, { etags }).notModified) {
         call.sendEmpty(304);
         return;
     }

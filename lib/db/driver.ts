@@ -160,7 +160,11 @@ export interface ImageStore {
     expired(now: string, limit: number): Promise<StoredImage[]>;
     /** How many images there are in each state. */
     countByState(): Promise<Record<string, number>>;
-    /** A number that differs whenever any process has changed images since; undefined if the driver can't tell cheaply. */
+    /**
+     * A number that differs whenever any process has changed images since; undefined if the driver can't tell cheaply.
+     * It lasts: a restart does not change it, and none comes again, also after the database was put back to a former
+     * state and changed from there.
+     */
     generation(): number | undefined;
 }
 

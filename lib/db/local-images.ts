@@ -27,7 +27,8 @@ const SQL = {
     countByState:
         'SELECT state, count(*) FROM imgapi_images INDEXED BY imgapi_images_state_idx ' +
         'WHERE state IS NOT NULL GROUP BY state',
-    nextGeneration: "UPDATE meta SET value = value + 1 WHERE name = 'generation'",
+    // The time keeps a database that was put back to an older state from counting through the same numbers again.
+    nextGeneration: "UPDATE meta SET value = CAST(max(value + 1, ?) AS INTEGER) WHERE name = 'generation'",
 };
 
 function dependentsOf(uuid: string, channel: string | undefined): { where: string; params: string[] } {
@@ -147,7 +148,7 @@ export class LocalImages implements ImageStore {
         return Object.fromEntries(rows.map(([state, count]) => [String(state), Number(count)]));
     }
 
-    /** The number of image commits so far; read anew only when some process has written anything at all. */
+    /** A number that grows with every image commit; read anew only when some process has written anything at all. */
     generation(): number {
         return this.connection.readNow(() => {
             if (this.connection.changed() || this.known === undefined) {
@@ -161,7 +162,7 @@ export class LocalImages implements ImageStore {
 
     /** Tells every process that images have changed; inside the transaction that changes them. */
     changed(): void {
-        this.connection.prepare(SQL.nextGeneration).run();
+        this.connection.prepare(SQL.nextGeneration).run([this.clock.now()]);
         // For what is read within the transaction; after it, the index tells.
         this.known = undefined;
     }

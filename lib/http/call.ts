@@ -186,11 +186,15 @@ export class HttpCall implements Call {
         }
     }
 
-    async sendJsonStream(status: number, pieces: AsyncIterable<Buffer>): Promise<void> {
+    async sendJsonStream(
+        status: number,
+        pieces: AsyncIterable<Buffer>,
+        headers: Headers = {},
+    ): Promise<void> {
         const { format, type } = this.#format;
         await this.sendStream(
             status,
-            { 'Content-Type': type },
+            { 'Content-Type': type, ...headers },
             format === 'json' ? pieces : compacted(pieces),
         );
     }

@@ -1,3 +1,4 @@
+import { createHash } from 'node:crypto';
 import type Logger from 'bunyan';
 import { LRUCache } from 'lru-cache';
 import type { Clock } from '../clock';
@@ -15,6 +16,7 @@ import { ApiError, validationFailed } from '../errors';
 import { faultPoint } from '../fault';
 import type { RawImage } from '../manifest';
 import type { StorageSet } from '../storage/driver';
+import { VERSION } from '../version';
 import { Archive } from './archive';
 import { givenUp } from './heartbeat';
 import { Image, type Form, type Rules } from './image';
@@ -35,6 +37,9 @@ const LONGEST_NAME = 2048;
 
 /** A list of manifests as JSON: whole, or in pieces if it is long. */
 export type ListBody = { whole: Buffer } | { pieces: AsyncIterable<Buffer> };
+
+/** A list with its weak ETag; a long one has none if the database cannot tell when images change. */
+export type TaggedList = ListBody & { etag: string | undefined };
 
 /** How a save goes along with stored objects. */
 export interface ObjectChanges {
@@ -71,7 +76,9 @@ export class Images {
     readonly #archive: Archive;
     readonly #log: Logger;
     readonly #images = new LRUCache<string, Remembered>({ maxSize: IMAGE_CACHE_BYTES });
-    readonly #lists = new LRUCache<string, Buffer>({ maxSize: LIST_CACHE_BYTES });
+    readonly #lists = new LRUCache<string, TaggedList>({ maxSize: LIST_CACHE_BYTES });
+    /** What the lists of this server depend on, beside their names and the images. */
+    readonly #listsSeed: string;
     #listsGeneration: number | undefined;
 
     constructor({ config, database, storages, clock, log }: ImagesParts) {
@@ -80,6 +87,7 @@ export class Images {
         this.#archive = new Archive(storages.get('local'), database.pending, clock);
         this.objects = new Objects(database, storages, clock, log, config.limits.uploadSilence);
         this.rules = { mode: config.mode, channels: config.channels?.map(({ name }) => name) };
+        this.#listsSeed = JSON.stringify([database.id, VERSION, this.rules]);
     }
 
     /** The current version of an image if it is at hand without asking the database; undefined says nothing. */
@@ -111,7 +119,7 @@ export class Images {
     }
 
     /** The list remembered under a name, if no process has changed images since it was made. */
-    rememberedList(name: string): Buffer | undefined {
+    rememberedList(name: string): TaggedList | undefined {
         const generation = this.#database.images.generation();
         if (generation === undefined || generation !== this.#listsGeneration) {
             this.#lists.clear();
@@ -121,19 +129,29 @@ export class Images {
     }
 
     /** Makes a list and, unless it is long, remembers it under a name that says all that the list depends on. */
-    async rememberList(name: string, make: () => Promise<ListBody>): Promise<ListBody> {
+    async rememberList(name: string, make: () => Promise<ListBody>): Promise<TaggedList> {
         const generation = this.#database.images.generation();
         const list = await make();
-        const current = generation !== undefined && generation === this.#database.images.generation();
-        if (
-            current &&
-            generation === this.#listsGeneration &&
-            'whole' in list &&
-            name.length <= LONGEST_NAME
-        ) {
-            this.#lists.set(name, list.whole, { size: list.whole.length + name.length });
+        if (!('whole' in list)) {
+            // Read before the list was: the tag may be older than what is sent, never newer.
+            return { ...list, etag: this.#longListTag(name, generation) };
         }
-        return list;
+        const tagged = { ...list, etag: weakTag(list.whole) };
+        const current = generation !== undefined && generation === this.#database.images.generation();
+        if (current && generation === this.#listsGeneration && name.length <= LONGEST_NAME) {
+            this.#lists.set(name, tagged, { size: list.whole.length + name.length });
+        }
+        return tagged;
+    }
+
+    /** The ETag that the list of this name has now if it is long; undefined if that cannot be told. */
+    longListTag(name: string): string | undefined {
+        return this.#longListTag(name, this.#database.images.generation());
+    }
+
+    /** Every process and every start gives the same tag, as long as no image is changed. */
+    #longListTag(name: string, generation: number | undefined): string | undefined {
+        return generation === undefined ? undefined : weakTag(`${this.#listsSeed} ${generation} ${name}`);
     }
 
     /** The valid images of a query in their served form, at most `limit` of them. */
@@ -434,6 +452,10 @@ async function* pieces(first: Buffer[][], rest: AsyncIterable<Buffer[]>): AsyncG
         yield separated(items);
     }
     yield CLOSE;
+}
+
+function weakTag(content: Buffer | string): string {
+    return `W/"${createHash('sha1').update(content).digest('hex')}"`;
 }
 
 const OPEN = Buffer.from('[\n');

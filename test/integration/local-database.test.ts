@@ -1,6 +1,6 @@
 /** What is special about the embedded database: its file, its disk, its locks. */
 import assert from 'node:assert/strict';
-import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { cp, mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import os from 'node:os';
 import path from 'node:path';
 import { Connection } from '../../lib/db/local-connection';
@@ -50,6 +50,25 @@ describe('the embedded database', () => {
         assert.equal((await database.images.get(testUuid(2)))?.raw.description?.length, 1e6);
         connection.close();
         await database.close();
+    });
+
+    it('never gives a generation again, not even after it was put back to an older state', async () => {
+        const commit = async (n: number) => {
+            const database = await open(place);
+            await database.images.commit({ put: [{ raw: testImage(n) }] });
+            const generation = database.images.generation();
+            await database.close();
+            return generation;
+        };
+        const older = await commit(1);
+        await cp(path.dirname(file), path.join(place, 'copy'), { recursive: true });
+        const lost = await commit(2);
+        await rm(path.dirname(file), { recursive: true });
+        await cp(path.join(place, 'copy'), path.dirname(file), { recursive: true });
+        const database = await open(place);
+        assert.equal(database.images.generation(), older);
+        await database.close();
+        assert.ok(![older, lost].includes(await commit(3)));
     });
 
     it('waits for a lock that another process holds, without blocking the event loop', async () => {

@@ -85,9 +85,11 @@ export class Registry {
         this.anonymous = new Client(this.url);
     }
 
-    static async start(config: Record<string, unknown> = {}): Promise<Registry> {
+    /** @param folder a data folder to use, which is kept; by default a new one */
+    static async start(config: Record<string, unknown> = {}, folder?: string): Promise<Registry> {
         const [key] = testKeys();
         const server = await TestServer.start({
+            ...(folder !== undefined && { dataDir: folder }),
             config: { authType: 'signature', authKeys: { alice: [key.publicLine] }, ...config },
         });
         const { dataDir } = server;
