@@ -46,6 +46,7 @@ import {
     imageUuid,
     loadImage,
     ownedByAccount,
+    plainParameters,
     readBody,
 } from './api/steps';
 import type { Config } from './config/types';
@@ -101,7 +102,7 @@ const DOWNLOAD_ERRORS = [
     'ServiceUnavailableError',
 ] as const;
 
-export const routes: readonly Route[] = [
+const table: readonly Route[] = [
     {
         name: 'Ping',
         method: 'GET',
@@ -161,8 +162,11 @@ export const routes: readonly Route[] = [
         method: 'GET',
         path: '/images',
         summary: 'Lists images. Without a signature only the active ones.',
+        description:
+            'The `Etag` is weak: as long as the list is the same, it serves as `If-None-Match`, the one condition that lists know. That of a list of more than 1,000 images changes with any image.',
         auth: 'passive',
         answers: 'json',
+        headers: ['Etag'],
         parameters: [ACCOUNT, CHANNEL_OR_ANY, ADMIN_FIELDS, ...LIST_PARAMETERS],
         errors: [
             'UnauthorizedError',
@@ -646,6 +650,17 @@ export const routes: readonly Route[] = [
         handler: favicon,
     },
 ];
+
+/**
+ * The rows, with the form of their parameters checked as soon as it is known who asks, and that the path is one. The
+ * original crashed, or took something else for the value, so that the contract has no place for it.
+ */
+export const routes: readonly Route[] = table.map((row) => {
+    const parameters = row.actions ? [ACTION, ...row.parameters] : row.parameters;
+    const at = Math.max(row.steps.indexOf(authenticate), row.steps.indexOf(imageUuid)) + 1;
+    const steps = [...row.steps.slice(0, at), plainParameters(parameters), ...row.steps.slice(at)];
+    return parameters.length === 0 ? row : { ...row, steps };
+});
 
 /** The routes that a server with this configuration has. */
 export function existingRoutes({ mode, channels }: Pick<Config, 'mode' | 'channels'>): Route[] {

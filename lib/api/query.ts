@@ -1,5 +1,10 @@
 import querystring from 'node:querystring';
 import { invalidParameter } from '../errors';
+import { show } from '../images/json';
+import type { Parameter } from './route';
+
+/** What stands at the end of a parameter's name for the part that the client chooses. */
+const OPEN_END = '.KEY';
 
 /** The parameters of a request's query string. A parameter given twice is refused where one value is expected. */
 export class Query {
@@ -14,7 +19,10 @@ export class Query {
     one(name: string): string | undefined {
         const value = Object.hasOwn(this.#values, name) ? this.#values[name] : undefined;
         if (Array.isArray(value)) {
-            throw invalidParameter(`Parameter "${name}" is given ${value.length} times; give it once.`, name);
+            throw invalidParameter(
+                `Parameter ${show(name)} is given ${value.length} times; give it once.`,
+                name,
+            );
         }
         return value;
     }
@@ -38,4 +46,36 @@ export class Query {
     get values(): NodeJS.Dict<string | string[]> {
         return this.#values;
     }
+
+    /**
+     * Refuses parameters that are repeated, or nested as some query parsers understand it (`a[b]=c`, `a[]=c`): those
+     * of the list; others are none of our business.
+     *
+     * @throws ApiError InvalidParameter
+     */
+    assertPlain(parameters: readonly Parameter[]): void {
+        for (const key of Object.keys(this.#values)) {
+            const bracket = key.indexOf('[');
+            const name = bracket === -1 ? key : key.slice(0, bracket);
+            const parameter = parameters.find((one) => isMeant(one, name));
+            if (parameter && bracket !== -1) {
+                throw invalidParameter(
+                    `Parameter ${show(name)} is given as ${show(key)}; it takes a plain value, without brackets.`,
+                    name,
+                );
+            }
+            if (parameter && parameter.schema?.type !== 'array') {
+                this.one(key);
+            }
+        }
+    }
+}
+
+/** Whether the name is that of the parameter; for one with an open end, the name without an end is so as well. */
+function isMeant({ name: known }: Parameter, name: string): boolean {
+    if (!known.endsWith(OPEN_END)) {
+        return known === name;
+    }
+    const stem = known.slice(0, -OPEN_END.length);
+    return name === stem || name.startsWith(`${stem}.`);
 }

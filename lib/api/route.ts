@@ -17,9 +17,10 @@ export type SchemaValue = string | number | boolean | readonly SchemaValue[] | S
 
 /** A parameter of the query string. */
 export interface Parameter {
+    /** Ends in `.KEY` where whatever the client puts there is a part of the name. */
     readonly name: string;
     readonly description: string;
-    /** What it may be; any text if absent. */
+    /** What it may be; any text if absent. One of type `array` may be given more than once, all others may not. */
     readonly schema?: Schema;
     /** The route refuses a request without it. */
     readonly required?: true;

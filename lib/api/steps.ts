@@ -5,6 +5,7 @@ import type { Image } from '../images/image';
 import { isUuid } from '../manifest';
 import type { Call } from './call';
 import { evaluateConditions } from './conditional';
+import type { Parameter, Step } from './route';
 
 export function authenticate(call: Call): void | Promise<void> {
     const { auth } = call.services;
@@ -21,6 +22,15 @@ export function imageUuid(call: Call): void {
     if (!isUuid(call.uuid)) {
         throw new ApiError('ResourceNotFound', `${call.url} does not exist.`);
     }
+}
+
+/** None of these parameters may be repeated or nested. */
+export function plainParameters(parameters: readonly Parameter[]): Step {
+    return (call) => {
+        if (call.search !== '') {
+            call.query.assertPlain(parameters);
+        }
+    };
 }
 
 function configuredChannel(call: Call, anyAllowed: boolean): string | undefined {
