@@ -15,6 +15,8 @@ import { createRemotes } from './imports/index';
 import type { ServerLog } from './log';
 import { JobEngine } from './jobs/engine';
 import { UnavailableJobs } from './jobs/unavailable';
+import { createReference } from './reference/index';
+import { serverFacts } from './reference/subject';
 import { existingRoutes } from './routes';
 import { createStorages } from './storage/index';
 import { VERSION } from './version';
@@ -77,6 +79,8 @@ export async function startApp(config: Config, log: ServerLog): Promise<App> {
         const accounts = undefined;
         const importer = new Importer({ config, images, remotes, accounts, clock, log });
         engine?.register(importRemoteJob({ config, images, importer, clock, log }));
+        const routes = existingRoutes(config);
+        const reference = createReference({ routes, version: VERSION, server: serverFacts(config) });
         const services = {
             config,
             version: VERSION,
@@ -89,10 +93,11 @@ export async function startApp(config: Config, log: ServerLog): Promise<App> {
             remotes,
             importer,
             clock,
+            reference,
         };
         const app = createHttpServer({
             services,
-            routes: existingRoutes(config),
+            routes,
             identity,
             sink: log.sink,
         });

@@ -8,6 +8,7 @@ import { addImageAcl, removeImageAcl } from './api/acl';
 import { changeImageStorage } from './api/change-storage';
 import { createImageFromVm } from './api/create-from-vm';
 import { exportImage } from './api/export';
+import { DOCS, getPage, redirectToDocs } from './api/docs';
 import { favicon } from './api/favicon';
 import { addImageFile, getImageFile, getSecondImageFile } from './api/files';
 import { addImageFileFromUrl } from './api/from-url';
@@ -649,6 +650,24 @@ const table: readonly Route[] = [
         steps: [],
         handler: favicon,
     },
+    docsRedirect('RedirectRoot', '/'),
+    docsRedirect('RedirectDocs', '/docs'),
+    docsPage('PublicDocs', '', 'What this server is, and how to begin.', 'text/html'),
+    docsPage('PublicDocsEndpoints', 'endpoints.html', 'Every request that this server answers.', 'text/html'),
+    docsPage(
+        'PublicDocsObjects',
+        'objects.html',
+        'What the JSON of requests and answers holds.',
+        'text/html',
+    ),
+    docsPage('PublicDocsErrors', 'errors.html', 'Every code of an error, and where it is met.', 'text/html'),
+    docsPage(
+        'PublicDocsOpenApi',
+        'openapi.json',
+        'This server, as an OpenAPI 3.1 document.',
+        'application/json',
+    ),
+    docsPage('PublicDocsStyle', 'style.css', 'The style sheet of the pages.', 'text/css'),
 ];
 
 /**
@@ -730,5 +749,41 @@ function acl(name: string, actions: readonly string[], summary: string, handler:
         errors: [...CHANGE_ERRORS, ...BODY_ERRORS, ...WRITE_ERRORS],
         steps: [...CHANGES, readBody, loadImage, ownedByAccount],
         handler,
+    };
+}
+
+/** A page of the documentation. */
+function docsPage(name: string, file: string, summary: string, contentType: string): Route {
+    return {
+        name,
+        method: 'GET',
+        path: DOCS + file,
+        summary,
+        auth: 'none',
+        answers: 'bytes',
+        headers: ['Etag', 'Cache-Control'],
+        contentTypes: [contentType],
+        parameters: [],
+        errors: ['PreconditionFailed'],
+        steps: [],
+        handler: getPage,
+    };
+}
+
+/** A way to the documentation. */
+function docsRedirect(name: string, path: string): Route {
+    return {
+        name,
+        method: 'GET',
+        path,
+        summary: 'Leads to this documentation.',
+        auth: 'none',
+        answers: 'nothing',
+        status: 301,
+        headers: ['Location'],
+        parameters: [],
+        errors: [],
+        steps: [],
+        handler: redirectToDocs,
     };
 }

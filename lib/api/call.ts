@@ -13,6 +13,7 @@ import type { Image } from '../images/image';
 import type { Remotes } from '../imports/driver';
 import type { JobService } from '../jobs/driver';
 import type { StorageSet } from '../storage/driver';
+import type { Reference } from './docs';
 import type { Query } from './query';
 import type { Route } from './route';
 
@@ -31,6 +32,7 @@ export interface Services {
     readonly remotes: Remotes;
     readonly importer: Importer;
     readonly clock: Clock;
+    readonly reference: Reference;
 }
 
 export type Headers = Record<string, string | number>;

@@ -106,8 +106,8 @@ export const LIST_PARAMETERS: readonly Parameter[] = [
     {
         name: 'state',
         description:
-            '`active` (the default), `disabled`, `unactivated`, `creating`, `failed`, or `all`. Without a signature ' +
-            'only active images are listed, but for mode dc.',
+            'The images in this state; by default the active ones. Without a signature only active images are listed, ' +
+            'but for mode dc.',
         schema: { type: 'string', enum: [...IMAGE_STATES, 'all'] },
     },
     { name: 'owner', description: 'The uuid of the owner.', schema: UUID },

@@ -13,7 +13,7 @@ export type Step = (call: Call) => void | Promise<void>;
 export interface Schema {
     readonly [key: string]: SchemaValue;
 }
-export type SchemaValue = string | number | boolean | readonly SchemaValue[] | Schema;
+export type SchemaValue = string | number | boolean | null | readonly SchemaValue[] | Schema;
 
 /** A parameter of the query string. */
 export interface Parameter {

@@ -45,8 +45,9 @@ function loggedBody(body: unknown): unknown {
 /**
  * Writes the audit record of a request: a Bunyan record at level info (config.md §7).
  *
- * Every request has one, so it is put together member by member here: Bunyan, or an object made to be stringified,
- * would cost several times as much as the rest of a small request.
+ * Every request has one, but for signs of life and pages of the documentation (metrics-and-extras.md §5), so it is put
+ * together member by member here: Bunyan, or an object made to be stringified, would cost several times as much as the
+ * rest of a small request.
  */
 export class Audit {
     readonly #opening: string;
@@ -64,7 +65,7 @@ export class Audit {
     /** @param latency in ms */
     write(call: HttpCall, latency: number): void {
         const reads = call.method === 'GET' || call.method === 'HEAD';
-        if (this.level() > INFO || (reads && call.path === '/ping')) {
+        if (this.level() > INFO || (reads && (call.path === '/ping' || call.path.startsWith('/docs/')))) {
             return;
         }
         const { req, res, error, state } = call;

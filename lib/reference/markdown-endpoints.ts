@@ -1,99 +1,70 @@
 /** docs/reference/endpoints.md, from the route table. */
-import type { Route } from '../api/route';
 import type { ErrorCode } from '../errors';
-import { routes } from '../routes';
-import {
-    actionOf,
-    AUTH_TEXT,
-    byStatus,
-    errorsOf,
-    mayBeUnchanged,
-    ON_EVERY_ROUTE,
-    successStatus,
-    takesRanges,
-} from './operations';
+import { contentText, describeEndpoint, type Endpoint } from './endpoint';
+import { byStatus, ON_EVERY_ROUTE } from './operations';
+import type { Subject } from './subject';
 
-const BODIES = {
-    json: 'JSON (`Content-Type: application/json`; `Content-Encoding: gzip` is taken).',
-    bytes: 'The bytes themselves.',
-} as const;
-
-export function endpointsPage(): string {
+export function endpointsMarkdown(subject: Subject): string {
+    const endpoints = subject.routes.map((route) => describeEndpoint(route, subject));
     return [
         '# Endpoints',
         '',
-        'Made from `lib/routes.ts` by `npm run gen`; do not edit. The same for programs: [openapi.json](openapi.json).',
+        'Made from `lib/routes.ts` by `npm run gen`; do not edit. The same for programs: [openapi.json](openapi.json); a',
+        'running server shows the same about itself at `/docs/`.',
         '',
         '`UUID` stands for the uuid of an image. What is said of `GET` goes for `HEAD` as well. A path that exists but',
         'not for the method is answered with 405 and an `Allow` header.',
         '',
-        `Any request may end with ${errorList(ON_EVERY_ROUTE)}.`,
+        `Any request may end with ${errorList(byStatus(ON_EVERY_ROUTE))}.`,
         'What each code means: [errors.md](errors.md).',
         '',
         '| endpoint | request | |',
         '|---|---|---|',
-        ...routes.map(
-            (route) =>
-                `| [${route.name}](#${route.name.toLowerCase()}) | \`${requestLine(route)}\` | ${route.summary} |`,
+        ...endpoints.map(
+            (endpoint) =>
+                `| [${endpoint.name}](#${endpoint.name.toLowerCase()}) | \`${endpoint.method} ${endpoint.target}\` | ${endpoint.summary} |`,
         ),
-        ...routes.flatMap(section),
+        ...endpoints.flatMap(section),
         '',
     ].join('\n');
 }
 
-function requestLine(route: Route): string {
-    const action = actionOf(route);
-    const path = route.path.replace(/:(\w+)/, (_, name: string) => name.toUpperCase());
-    const other = action === undefined && route.parameters.some(({ name }) => name === 'action');
-    return `${route.method} ${path}${action ? `?action=${action}` : other && isGeneral(route) ? '?action=…' : ''}`;
-}
-
-/** Whether the row takes what other rows of its method and path leave. */
-function isGeneral({ name, method, path }: Route): boolean {
-    return routes.some((other) => other.name !== name && other.method === method && other.path === path);
-}
-
-function section(route: Route): string[] {
-    const { name, summary, auth, modes, body, parameters } = route;
-    const errors = errorsOf(route);
-    const shown = parameters.filter(
-        (parameter) => parameter.name !== 'action' || actionOf(route) === undefined,
-    );
+function section(endpoint: Endpoint): string[] {
+    const { name, method, target, summary, description, auth, existence, body } = endpoint;
+    const { parameters, answers, errors } = endpoint;
     return [
         '',
         `## ${name}`,
         '',
-        `\`${requestLine(route)}\``,
+        `\`${method} ${target}\``,
         '',
         summary,
+        ...(description === undefined ? [] : ['', description]),
         '',
-        `- Authentication: ${AUTH_TEXT[auth]}`,
-        ...(modes ? [`- Only in mode ${modes.join(', ')}.`] : []),
-        ...(body ? [`- Request body: ${BODIES[body]}`] : []),
-        `- Success: ${success(route)}`,
-        ...(shown.length > 0
+        `- Authentication: ${auth}`,
+        ...(existence === undefined ? [] : [`- ${existence}`]),
+        ...(body ? [`- Request body: ${contentText(body)}`] : []),
+        ...answers.map((answer) => `- ${answer.status}: ${contentText(answer)}${headerList(answer.headers)}`),
+        ...(parameters.length > 0
             ? [
                   '',
-                  '| parameter | |',
-                  '|---|---|',
-                  ...shown.map((one) => `| \`${one.name}\` | ${one.description} |`),
+                  '| parameter | type | |',
+                  '|---|---|---|',
+                  ...parameters.map(
+                      (one) =>
+                          `| \`${one.name}\` | ${one.type} | ${one.required ? 'Required. ' : ''}${one.description} |`,
+                  ),
               ]
             : []),
         ...(errors.length > 0 ? ['', `Errors: ${errorList(errors)}.`] : []),
     ];
 }
 
-function errorList(codes: readonly ErrorCode[]): string {
-    return byStatus(codes)
-        .map(([status, same]) => `${status} ${same.map((code) => `\`${code}\``).join(', ')}`)
-        .join('; ');
+function headerList(headers: readonly string[]): string {
+    return headers.length > 0 ? ` With ${headers.map((header) => `\`${header}\``).join(', ')}.` : '';
 }
 
-function success(route: Route): string {
-    const statuses = [
-        `${successStatus(route)}${{ json: ' with JSON', bytes: ' with the bytes', nothing: ' without a body' }[route.answers]}`,
-        ...(takesRanges(route) ? ['206 with the part that `Range` asks for'] : []),
-        ...(mayBeUnchanged(route) ? ['304 if the client has it already (`If-None-Match` and the like)'] : []),
-    ];
-    return `${statuses.join('; ')}.`;
+function errorList(errors: Endpoint['errors']): string {
+    const codes = (same: readonly ErrorCode[]) => same.map((code) => `\`${code}\``).join(', ');
+    return errors.map(([status, same]) => `${status} ${codes(same)}`).join('; ');
 }

@@ -1,183 +1,310 @@
-/** docs/reference/openapi.json (OpenAPI 3.1), from the route table and the error table. */
+/** The OpenAPI 3.1 document, from the route table and the error table. */
 import { STATUS_CODES } from 'node:http';
-import type { Parameter, Route, Schema } from '../api/route';
+import type { Route, Schema } from '../api/route';
 import type { ErrorCode } from '../errors';
-import { routes } from '../routes';
-import { VERSION } from '../version';
+import { ANSWER_HEADERS, EVERY_ANSWER, REQUEST_HEADERS } from './headers';
 import {
-    actionOf,
-    AUTH_TEXT,
+    authText,
     byStatus,
     errorsOf,
+    existenceText,
     mayBeUnchanged,
     ON_EVERY_ROUTE,
     operationsOf,
+    sharedParameters,
     successStatus,
     takesRanges,
     type Operation,
+    type SharedParameter,
 } from './operations';
-import { answerSchema, bodySchema, ref, schemas } from './schemas';
+import { byResource, resourceOf } from './resources';
+import { answerSchema, bodySchema, described, ref, usedSchemas } from './schemas';
+import type { Subject } from './subject';
 
-const API_VERSIONS = '~1, ~2 or *';
+const REQUEST_ID = 'x-request-id';
 
-export function openApi(): Schema {
+const TEXT: Schema = { type: 'string' };
+
+/** Which of the alternatives a request needs; the empty one is none. */
+const SECURITY: Readonly<Record<Route['auth'], readonly Schema[]>> = {
+    strict: [{ signature: [] }],
+    passive: [{}, { signature: [] }],
+    none: [],
+};
+
+export function openApi(subject: Subject): Schema {
+    const { routes, version, server } = subject;
     const paths: Record<string, Schema> = {};
     for (const operation of operationsOf(routes)) {
         const path = operation.path.replace(/:(\w+)/g, '{$1}');
-        paths[path] = { ...paths[path], [operation.method.toLowerCase()]: operationObject(operation) };
+        paths[path] = {
+            ...paths[path],
+            [operation.method.toLowerCase()]: operationObject(operation, subject),
+        };
     }
     return {
         openapi: '3.1.0',
         info: {
             title: 'IMGAPI',
-            version: VERSION,
+            version,
             description:
                 'A registry of images of virtual machines and containers. Made from the route table of the server; ' +
                 'what is said of GET goes for HEAD as well.',
             license: { name: 'MPL-2.0', identifier: 'MPL-2.0' },
         },
-        servers: [{ url: 'http://127.0.0.1:8080', description: 'The server that npm start starts.' }],
+        servers: [
+            server
+                ? { url: '/', description: `The server that this document is from, in mode ${server.mode}.` }
+                : { url: 'http://127.0.0.1:8080', description: 'The server that npm start starts.' },
+        ],
+        tags: byResource(routes).map(({ resource: { name, description } }) => ({ name, description })),
         paths,
         components: {
-            parameters: { AcceptVersion: acceptVersion },
-            headers: {
-                RequestId: {
-                    description:
-                        'The id under which the log has the request: the one that was sent, or a new one.',
-                    schema: { type: 'string' },
+            parameters: {
+                AcceptVersion: {
+                    name: 'Accept-Version',
+                    in: 'header',
+                    description: REQUEST_HEADERS['Accept-Version'] ?? '',
+                    schema: { type: 'string', default: '~1' },
                 },
             },
-            schemas,
-            securitySchemes: {
-                signature: {
-                    type: 'http',
-                    scheme: 'signature',
-                    description:
-                        'HTTP Signature (draft-cavage) over the Date header, with an SSH key of the user.',
+            headers: Object.fromEntries(
+                Object.entries(usedHeaders(routes)).map(([name, description]) => [
+                    name,
+                    { description, schema: TEXT },
+                ]),
+            ),
+            schemas: usedSchemas(Object.values(paths)),
+            ...(asksForSignatures(subject) && {
+                securitySchemes: {
+                    signature: {
+                        type: 'http',
+                        scheme: 'signature',
+                        description:
+                            'HTTP Signature (draft-cavage) over the Date header, with an SSH key of the user.',
+                    },
                 },
-            },
+            }),
         },
     };
 }
 
-const acceptVersion: Schema = {
-    name: 'Accept-Version',
-    in: 'header',
-    description: `Versions of the API to answer in: ${API_VERSIONS}, or any other semver range. By default ~1.`,
-    schema: { type: 'string', default: '~1' },
-};
+function asksForSignatures({ server }: Subject): boolean {
+    return server?.signatures !== false;
+}
 
-function operationObject(operation: Operation): Schema {
-    const { name, rows, parameters } = operation;
-    const [row] = rows;
-    if (!row) {
-        throw new TypeError(`Operation ${name} has no row.`);
-    }
+function usedHeaders(routes: readonly Route[]): Record<string, string> {
+    const used = new Set<string>(routes.flatMap((route) => route.headers ?? []));
+    const own = Object.entries(ANSWER_HEADERS).filter(
+        ([name]) => used.has(name) || (name === 'Content-Range' && routes.some(takesRanges)),
+    );
+    return { ...Object.fromEntries(own), [REQUEST_ID]: EVERY_ANSWER[REQUEST_ID] ?? '' };
+}
+
+function operationObject(operation: Operation, subject: Subject): Schema {
+    const { name, rows, acting } = operation;
+    const [row] = acting;
     const body = requestBody(operation);
     return {
         operationId: name,
-        ...textsOf(rows, row.auth),
-        security: { strict: [{ signature: [] }], passive: [{}, { signature: [] }], none: [] }[row.auth],
+        tags: [resourceOf(row).name],
+        ...textsOf(operation, subject),
+        security: asksForSignatures(subject) ? SECURITY[row.auth] : [],
         parameters: [
-            ...[...operation.path.matchAll(/:(\w+)/g)].map(([, part]) => pathParameter(part ?? '')),
-            ...parameters.flatMap((parameter) => queryParameter(parameter, rows)),
+            ...[...operation.path.matchAll(/:(\w+)/g)].map(([, part = '']) => pathParameter(part)),
+            ...queryParameters(operation),
             { $ref: '#/components/parameters/AcceptVersion' },
         ],
         ...(body && { requestBody: body }),
         responses: responses(operation),
+        ...(rows.some(({ actions }) => actions !== undefined) && { 'x-actions': rows.map(actionObject) }),
     };
 }
 
-/** The rows that do something, as opposed to the one that refuses the rest. */
-function actionRows(rows: readonly Route[]): Route[] {
-    return rows.filter((row) => actionOf(row) !== undefined);
+/** What the rows of one operation have apart from each other; OpenAPI knows only their union. */
+function actionObject(row: Route): Schema {
+    const body = row.body === 'json' ? bodySchema(row.name) : undefined;
+    return {
+        name: row.name,
+        ...(row.actions && { actions: row.actions }),
+        summary: row.summary,
+        parameters: row.parameters.map(({ name }) => name),
+        ...(body && { body }),
+        errors: errorsOf(row),
+    };
+}
+
+/** `activate`, or the words for none. */
+function actionText(row: Route): string {
+    const values = (row.actions ?? []).map((value) => (value === '' ? 'no action' : `action \`${value}\``));
+    return values.join(' or ');
 }
 
 /** Summary and description: of the one row that does something, or of all of them. */
-function textsOf(rows: readonly Route[], auth: Route['auth']): Schema {
-    const acting = actionRows(rows);
-    const [first] = acting.length > 0 ? acting : rows;
-    if (acting.length <= 1 && first) {
-        return { summary: first.summary, description: AUTH_TEXT[auth] };
+function textsOf({ acting }: Operation, subject: Subject): Schema {
+    const [row, ...more] = acting;
+    const described = (one: Route) =>
+        [one.summary, one.description, existenceText(one, subject)].filter((text) => text !== undefined);
+    if (more.length === 0) {
+        const [summary = '', ...rest] = described(row);
+        return { summary, description: [...rest, authText(row, subject)].join('\n\n') };
     }
-    const lines = acting.map((row) => {
-        const values = row.actions?.map((value) => (value === '' ? 'no action' : `action \`${value}\``));
-        return `- ${values?.join(' or ') ?? ''}: ${row.name}. ${row.summary}`;
-    });
     return {
         summary: acting.map(({ name }) => name).join(', '),
-        description: [AUTH_TEXT[auth], '', ...lines].join('\n'),
+        description: [
+            authText(row, subject),
+            '',
+            ...acting.map((one) => `- ${actionText(one)}: ${one.name}. ${described(one).join(' ')}`),
+        ].join('\n'),
     };
 }
 
 function pathParameter(name: string): Schema {
-    const image = { description: 'The image.', schema: { type: 'string', format: 'uuid' } };
-    const { description, schema } = PATH_PARAMETERS[name] ?? image;
+    const { description, schema } = PATH_PARAMETERS[name] ?? { description: name, schema: TEXT };
     return { name, in: 'path', required: true, description, schema };
 }
 
-/** The parameters of paths that are no image. */
-const PATH_PARAMETERS: Readonly<Record<string, { description: string; schema: Schema }>> = {
+/** What may stand in the place of the parameters of paths. */
+export const PATH_PARAMETERS: Readonly<Record<string, { description: string; schema: Schema }>> = {
+    uuid: { description: 'The uuid of an image.', schema: { type: 'string', format: 'uuid' } },
     job: { description: 'The uuid of a job.', schema: { type: 'string', format: 'uuid' } },
-    dataset: { description: 'A uuid, a name, or `NAME:VERSION`.', schema: { type: 'string' } },
+    dataset: { description: 'A uuid, a name, or `NAME:VERSION`.', schema: TEXT },
 };
 
-/** As OpenAPI has it; nothing for an `action` that no row takes. */
-function queryParameter(
-    { name, description, schema: given, required: always }: Parameter,
-    rows: readonly Route[],
-): Schema[] {
-    const actions = actionRows(rows).flatMap((row) => row.actions ?? []);
-    if (name !== 'action' || actions.length === 0) {
-        return [
-            {
-                name,
-                in: 'query',
-                description,
-                ...(always && { required: true }),
-                schema: given ?? { type: 'string' },
-            },
-        ];
-    }
+function queryParameters({ acting }: Operation): Schema[] {
+    return sharedParameters(acting).flatMap((parameter) => {
+        const actions = acting.flatMap((row) => row.actions ?? []);
+        return parameter.name === 'action' && actions.length > 0
+            ? actionParameter(actions)
+            : [queryParameter(parameter, acting)];
+    });
+}
+
+/** The parameter that selects the row; none if there is nothing to select. */
+function actionParameter(actions: readonly string[]): Schema[] {
     const values = actions.filter((value) => value !== '');
-    const required = !actions.includes('');
-    const schema: Schema = { type: 'string', enum: values };
-    return values.length > 0 ? [{ name, in: 'query', description, required, schema }] : [];
+    return values.length === 0
+        ? []
+        : [
+              {
+                  name: 'action',
+                  in: 'query',
+                  description: 'What to do.',
+                  required: !actions.includes(''),
+                  schema: { type: 'string', enum: values },
+              },
+          ];
 }
 
-function requestBody({ name, rows }: Operation): Schema | undefined {
-    switch (rows.find(({ body }) => body)?.body) {
-        case 'json':
-            return { content: { 'application/json': { schema: bodySchema(name) } } };
-        case 'bytes':
-            return { required: true, content: { '*/*': {} } };
-        case undefined:
-            return undefined;
-    }
-}
-
-const headers: Schema = { 'x-request-id': { $ref: '#/components/headers/RequestId' } };
-
-function responses({ name, rows }: Operation): Schema {
-    const [row] = rows;
-    if (!row) {
-        return {};
-    }
-    const content: Schema | undefined =
-        row.answers === 'json'
-            ? { 'application/json': { schema: answerSchema(name) } }
-            : row.answers === 'bytes'
-              ? { '*/*': {} }
-              : undefined;
-    const codes = [...ON_EVERY_ROUTE, ...rows.flatMap((one) => errorsOf(one))];
-    const bare = (description: string): Schema => ({ description, headers });
+/** A parameter with all its variants; those that only some actions have say so. */
+function queryParameter({ name, variants }: SharedParameter, acting: readonly Route[]): Schema {
+    const [first, ...others] = variants;
+    const everywhere = others.length === 0 && first?.rows.length === acting.length;
+    const described = variants.map(({ parameter, rows }) =>
+        everywhere
+            ? parameter.description
+            : `With ${rows.map(actionText).join(', ')}${parameter.required ? ', required' : ''}: ${parameter.description}`,
+    );
+    const allowed = distinct(variants.map(({ parameter }) => parameter.schema ?? TEXT));
     return {
-        [successStatus(row)]: { ...bare('Done.'), ...(content && { content }) },
-        ...(takesRanges(row) && {
-            206: { ...bare('The part that Range asks for.'), content: { '*/*': {} } },
+        name,
+        in: 'query',
+        description: described.join('\n\n'),
+        ...(everywhere && first.parameter.required === true && { required: true }),
+        schema: union(allowed),
+    };
+}
+
+function distinct(values: readonly Schema[]): Schema[] {
+    return [...new Map(values.map((value) => [JSON.stringify(value), value])).values()];
+}
+
+function union(values: readonly Schema[]): Schema {
+    const [first, ...others] = values;
+    return others.length === 0 ? (first ?? {}) : { anyOf: values };
+}
+
+/** The body that one of the rows takes; the rows without a use for one are satisfied with any. */
+function requestBody({ acting }: Operation): Schema | undefined {
+    const [row] = acting;
+    if (row.body === 'bytes') {
+        return { required: true, content: bytes(row.bodyTypes) };
+    }
+    const used = acting.flatMap((one) => {
+        const schema = one.body === 'json' ? bodySchema(one.name) : undefined;
+        return schema ? [{ row: one, schema }] : [];
+    });
+    if (used.length === 0) {
+        return undefined;
+    }
+    const always = used.length === acting.length;
+    return {
+        ...(acting.length > 1 && {
+            description: used.map((one) => `- ${actionText(one.row)}: ${described(one.schema)}`).join('\n'),
         }),
-        ...(mayBeUnchanged(row) && { 304: bare('The client has it already.') }),
+        required: always,
+        content: { 'application/json': { schema: union(distinct(used.map(({ schema }) => schema))) } },
+    };
+}
+
+const BYTES = 'application/octet-stream';
+
+/** Bytes of these types, of which a schema has nothing to say. */
+function bytes(types: readonly string[] = [BYTES]): Schema {
+    return Object.fromEntries(types.map((type) => [type, {}]));
+}
+
+function headerReferences(names: readonly string[]): Schema {
+    return Object.fromEntries(
+        [...names, REQUEST_ID].map((name) => [name, { $ref: `#/components/headers/${name}` }]),
+    );
+}
+
+function responses({ rows, acting }: Operation): Schema {
+    const codes = [...ON_EVERY_ROUTE, ...rows.flatMap(errorsOf)];
+    const statuses = [...new Set(acting.map(successStatus))];
+    return {
+        ...Object.fromEntries(
+            statuses.map((status) => [
+                status,
+                successResponse(
+                    status,
+                    acting.filter((row) => successStatus(row) === status),
+                ),
+            ]),
+        ),
+        ...(acting.some(takesRanges) && { 206: partResponse(acting) }),
+        ...(acting.some(mayBeUnchanged) && {
+            304: { description: 'The client has it already.', headers: headerReferences([]) },
+        }),
         ...Object.fromEntries(byStatus(codes).map(([status, same]) => [status, errorResponse(status, same)])),
+    };
+}
+
+/** What the rows of one status answer with. */
+function successResponse(status: number, rows: readonly Route[]): Schema {
+    const json = rows.filter(({ answers }) => answers === 'json').map(({ name }) => answerSchema(name));
+    const content: Schema = {
+        ...(json.length > 0 && { 'application/json': { schema: union(distinct(json)) } }),
+        ...bytes(
+            rows
+                .filter(({ answers }) => answers === 'bytes')
+                .flatMap(({ contentTypes }) => contentTypes ?? [BYTES]),
+        ),
+    };
+    return {
+        description: `${STATUS_CODES[status] ?? 'Done'}.`,
+        headers: headerReferences([...new Set(rows.flatMap(({ headers }) => headers ?? []))]),
+        ...(Object.keys(content).length > 0 && { content }),
+    };
+}
+
+function partResponse([row]: Operation['acting']): Schema {
+    const whole = (row.headers ?? []).filter((name) => name !== 'Content-MD5');
+    return {
+        description: 'The part that Range asks for.',
+        headers: headerReferences([...whole, 'Content-Range']),
+        content: bytes(row.contentTypes),
     };
 }
 
@@ -187,7 +314,7 @@ function errorResponse(status: number, codes: readonly ErrorCode[]): Schema {
     const hasBody = !codes.includes('NotAcceptable');
     return {
         description,
-        headers,
+        headers: headerReferences([]),
         ...(hasBody && {
             content: {
                 'application/json': {

@@ -1,6 +1,7 @@
 /** The route table as callers see it: rows that share a method and a path are one operation with several actions. */
 import type { Parameter, Route } from '../api/route';
 import { errorRow, type ErrorCode } from '../errors';
+import type { Subject } from './subject';
 
 /** Codes that any request may be answered with, whatever its route. */
 export const ON_EVERY_ROUTE: readonly ErrorCode[] = [
@@ -11,47 +12,72 @@ export const ON_EVERY_ROUTE: readonly ErrorCode[] = [
     'InternalError',
 ];
 
+/** A method of a path, with its rows. */
 export interface Operation {
-    /** Of the row that does something; of the general row if several do. */
-    name: string;
-    method: Route['method'];
-    path: string;
-    rows: readonly Route[];
-    parameters: readonly Parameter[];
+    /** Of the row that needs no action, if there is one; else of the one that does something, or of the general row. */
+    readonly name: string;
+    readonly method: Route['method'];
+    readonly path: string;
+    readonly rows: readonly [Route, ...Route[]];
+    /** The rows that do something, as opposed to the one that refuses the actions nobody knows. */
+    readonly acting: readonly [Route, ...Route[]];
 }
 
 export function operationsOf(routes: readonly Route[]): Operation[] {
-    const groups = new Map<string, Route[]>();
+    const groups = new Map<string, [Route, ...Route[]]>();
     for (const route of routes) {
         const key = `${route.method} ${route.path}`;
-        groups.set(key, [...(groups.get(key) ?? []), route]);
+        const known = groups.get(key);
+        if (known) {
+            known.push(route);
+        } else {
+            groups.set(key, [route]);
+        }
     }
     return [...groups.values()].map((rows) => {
         const [first] = rows;
-        if (!first) {
-            throw new TypeError('There is no group without a row.');
-        }
-        const actions = rows.filter(({ actions: values }) => values !== undefined);
-        const main = (actions.length === 1 ? actions[0] : rows.find((row) => !row.actions)) ?? first;
-        return {
-            name: main.name,
-            method: main.method,
-            path: main.path,
-            rows,
-            parameters: unique(rows.flatMap(({ parameters }) => parameters)),
-        };
+        const [one, ...more] = rows.filter(({ actions }) => actions !== undefined);
+        const acting = one ? ([one, ...more] as const) : rows;
+        const main =
+            acting.find(({ actions }) => actions?.includes('')) ??
+            (more.length > 0 ? rows.find(({ actions }) => !actions) : one) ??
+            first;
+        return { name: main.name, method: main.method, path: main.path, rows, acting };
     });
 }
 
-/** Parameters by name; the first description counts. */
-function unique(parameters: readonly Parameter[]): Parameter[] {
-    const byName = new Map<string, Parameter>();
-    for (const parameter of parameters) {
-        if (!byName.has(parameter.name)) {
-            byName.set(parameter.name, parameter);
+/** Whether the row only refuses actions that the other rows of its method and path do not have. */
+export function refuses({ name, method, path, actions }: Route, routes: readonly Route[]): boolean {
+    return (
+        actions === undefined &&
+        routes.some((other) => other.name !== name && other.method === method && other.path === path)
+    );
+}
+
+/** A parameter of an operation, with the rows that have it. */
+export interface SharedParameter {
+    readonly name: string;
+    readonly variants: readonly { parameter: Parameter; rows: readonly Route[] }[];
+}
+
+/** The parameters of several rows by name; those that differ from row to row have several variants. */
+export function sharedParameters(rows: readonly Route[]): SharedParameter[] {
+    const byName = new Map<string, { parameter: Parameter; rows: Route[] }[]>();
+    for (const row of rows) {
+        for (const parameter of row.parameters) {
+            const variants = byName.get(parameter.name) ?? [];
+            byName.set(parameter.name, variants);
+            const same = variants.find(
+                (variant) => JSON.stringify(variant.parameter) === JSON.stringify(parameter),
+            );
+            if (same) {
+                same.rows.push(row);
+            } else {
+                variants.push({ parameter, rows: [row] });
+            }
         }
     }
-    return [...byName.values()];
+    return [...byName].map(([name, variants]) => ({ name, variants }));
 }
 
 /** The codes of a route beyond those of every route, by status and then by name. */
@@ -83,11 +109,28 @@ export function successStatus({ status, answers }: Route): number {
     return status ?? (answers === 'nothing' ? 204 : 200);
 }
 
-export const AUTH_TEXT = {
+const AUTH_TEXT = {
     strict: 'A signed request.',
     passive: 'None; a signature that is there is checked.',
     none: 'None; an `Authorization` header is not looked at.',
 } as const satisfies Record<Route['auth'], string>;
+
+/** Who may send the request. */
+export function authText({ auth }: Route, { server }: Subject): string {
+    return server?.signatures === false ? 'None: this server does not ask for signatures.' : AUTH_TEXT[auth];
+}
+
+/** Where the route is to be found; undefined if everywhere, or if the pages are about a server that has it. */
+export function existenceText({ modes, needsChannels }: Route, { server }: Subject): string | undefined {
+    if (server || (!modes && !needsChannels)) {
+        return undefined;
+    }
+    const conditions = [
+        ...(modes ? [`in mode ${modes.map((mode) => `\`${mode}\``).join(' and ')}`] : []),
+        ...(needsChannels ? ['with channels'] : []),
+    ];
+    return `Only ${conditions.join(', ')}.`;
+}
 
 /** Codes with the status they have in common, by status. */
 export function byStatus(codes: Iterable<ErrorCode>): [status: number, codes: ErrorCode[]][] {

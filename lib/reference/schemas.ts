@@ -1,26 +1,48 @@
-/** JSON Schemas (2020-12) of what requests and answers hold. */
-import type { Schema } from '../api/route';
+/** JSON Schemas (2020-12) of what requests and answers hold, and which route has which. */
+import type { Schema, SchemaValue } from '../api/route';
 import { EXECUTIONS } from '../jobs/driver';
-import { COMPRESSIONS, IMAGE_STATES, STORAGE_TYPES } from '../manifest';
+import { COMPRESSIONS, IMAGE_OSES, IMAGE_STATES, IMAGE_TYPES, STORAGE_TYPES } from '../manifest';
 
-export const ref = (name: string): Schema => ({ $ref: `#/components/schemas/${name}` });
+const PREFIX = '#/components/schemas/';
+
+export const ref = (name: string): Schema => ({ $ref: PREFIX + name });
+
+/** The name of the schema that a reference is to; undefined for any other schema. */
+export function referredName({ $ref: target }: Schema): string | undefined {
+    return typeof target === 'string' ? target.slice(PREFIX.length) : undefined;
+}
 
 const text = (description: string): Schema => ({ type: 'string', description });
 const flag = (description: string): Schema => ({ type: 'boolean', description });
 const uuid = (description: string): Schema => ({ type: 'string', format: 'uuid', description });
 const sha1: Schema = { type: 'string', pattern: '^[0-9a-f]{40}$', description: 'SHA-1 in lower-case hex.' };
-
+const state: Schema = { type: 'string', enum: IMAGE_STATES, description: 'Where it is in its life.' };
+const error: Schema = { type: 'object', description: 'Why an image in state `failed` could not be made.' };
+const type: Schema = { type: 'string', enum: IMAGE_TYPES, description: 'What instances are made of it.' };
+const v: Schema = { type: 'integer', minimum: 0, description: 'The version of the format: 2.' };
+const disabled = flag('Whether it is hidden from lists of active images.');
 const results: Schema = { type: 'array', items: ref('JobResult') };
+const channels: Schema = { type: 'array', items: text('A channel.'), description: 'Channels it is in.' };
 
-/** What clients set, beside name, version, type and os. */
-const OPTIONAL_FIELDS: Schema = {
-    public: flag('Whether everybody may use the image.'),
-    disabled: flag('Whether the image is hidden from lists of active images.'),
+/** Fields that clients set and change. */
+const FIELDS = {
+    owner: uuid('The account that owns the image.'),
+    name: {
+        ...text('The name: letters, digits, blanks, and `. _ / -`.'),
+        maxLength: 1024,
+        pattern: '^[A-Za-z0-9._/ -]+$',
+    },
+    version: {
+        ...text('The version: letters, digits, and `. _ / + -`.'),
+        maxLength: 512,
+        pattern: '^[A-Za-z0-9._/+-]+$',
+    },
+    os: { type: 'string', enum: IMAGE_OSES, description: 'The operating system.' },
+    public: flag('Whether everybody may use it.'),
     acl: { type: 'array', items: uuid('An account.'), description: 'Accounts that may use a private image.' },
-    description: text('A short description.'),
-    homepage: text('A URL with more about the image.'),
-    eula: text('A URL of the licence agreement.'),
-    urn: text('The name of old images.'),
+    description: { ...text('A short description.'), maxLength: 10240 },
+    homepage: { ...text('A URL with more about it.'), maxLength: 1024 },
+    eula: { ...text('A URL of the licence agreement.'), maxLength: 1024 },
     requirements: { type: 'object', description: 'What an instance needs: networks, RAM, brand, platform …' },
     users: {
         type: 'array',
@@ -31,112 +53,179 @@ const OPTIONAL_FIELDS: Schema = {
     inherited_directories: {
         type: 'array',
         items: text('A path.'),
-        description: 'Folders that instances take from the global zone.',
+        description: 'Folders that instances take from the global zone, for `zone-dataset`.',
     },
     origin: uuid('The image that this one is an increment of.'),
-    nic_driver: text('The network driver, for `zvol`.'),
-    disk_driver: text('The disk driver, for `zvol`.'),
-    cpu_type: text('The CPU model, for `zvol`.'),
-    image_size: { type: 'integer', description: 'The size of the disk in MiB, for `zvol`.' },
-    tags: { type: 'object', description: 'Tags, by which images can be listed.' },
-    billing_tags: { type: 'array', items: text('A tag.'), description: 'Not served in mode public.' },
-    traits: { type: 'object', description: 'What a server must have. Not served in mode public.' },
-};
-
-const PRODUCT_FIELDS: Schema = {
-    v: { type: 'integer', const: 2, description: 'The version of the format.' },
-    owner: uuid('The account that owns the image.'),
-    name: text('The name.'),
-    version: text('The version.'),
-    type: text('zone-dataset, lx-dataset, lxd, zvol, docker or other.'),
-    os: text('smartos, linux, windows, bsd, illumos or other.'),
-};
-
-export const schemas: Schema = {
-    StartedJob: {
-        type: 'object',
-        required: ['image_uuid', 'job_uuid'],
-        properties: { image_uuid: uuid('The image.'), job_uuid: uuid('The job that imports it.') },
+    nic_driver: text('The network driver; `zvol` has to have it, no other type may.'),
+    disk_driver: text('The disk driver; `zvol` has to have it, no other type may.'),
+    cpu_type: text('The CPU model; `zvol` has to have it, no other type may.'),
+    image_size: {
+        type: 'integer',
+        description: 'The size of the disk in MiB; `zvol` has to have it, no other type may.',
     },
-    FileUrl: {
+    tags: { type: 'object', description: 'Tags, by which images can be listed.' },
+    billing_tags: {
+        type: 'array',
+        items: { ...text('A tag.'), maxLength: 128 },
+        description: 'Tags for billing. Not served in mode public.',
+    },
+    traits: { type: 'object', description: 'What a server must have. Not served in mode public.' },
+} as const satisfies Schema;
+
+/** A field that `null` takes away. */
+function nullable(field: Schema): Schema {
+    const { type: given, enum: values } = field;
+    return {
+        ...field,
+        ...(typeof given === 'string' && { type: [given, 'null'] }),
+        ...(Array.isArray(values) && { enum: [...(values as SchemaValue[]), null] }),
+    };
+}
+
+export const schemas = {
+    Manifest: {
         type: 'object',
-        required: ['file_url'],
-        properties: { file_url: text('The https URL of the file.') },
+        description: 'An image, as it is served. Fields without a value are left out.',
+        required: ['v', 'uuid', 'owner', 'name', 'version', 'state', 'disabled', 'public', 'files'],
+        properties: {
+            v,
+            uuid: uuid('The image.'),
+            state,
+            disabled,
+            published_at: { type: 'string', format: 'date-time', description: 'When it was activated.' },
+            type,
+            files: { type: 'array', items: ref('File'), description: 'Its files; none before the upload.' },
+            ...FIELDS,
+            urn: text('The name of old images.'),
+            icon: { const: true, description: 'There is an icon.' },
+            error,
+            channels: { ...channels, description: 'Channels it is in; from API version 2 on.' },
+        },
+    },
+    NewManifest: {
+        type: 'object',
+        description: 'An image to be made.',
+        required: ['name', 'version', 'type', 'os'],
+        properties: { v, type, disabled, ...FIELDS },
+        examples: [
+            {
+                name: 'hello',
+                version: '1.0.0',
+                type: 'other',
+                os: 'other',
+                public: true,
+                owner: '930896af-bf8c-48d4-885c-6573a94b1853',
+            },
+        ],
+    },
+    ManifestChange: {
+        type: 'object',
+        description:
+            'The fields to change; `null` takes one away. With `account`, fields that only operators may change are refused.',
+        properties: {
+            ...Object.fromEntries(Object.entries(FIELDS).map(([name, field]) => [name, nullable(field)])),
+            uuid: uuid('Another uuid for the image, for operators and before it is activated.'),
+            origin: nullable(uuid('Another origin, for operators and before it is activated.')),
+            state: { ...state, description: 'For operators.' },
+            error: { ...error, description: 'For operators.' },
+            channels,
+        },
+        examples: [{ description: 'Says hello.', homepage: 'https://images.example.org/hello' }],
     },
     ImportedManifest: {
         type: 'object',
         description:
-            'A manifest as another repository serves it. Its files, state, icon and channels do not count.',
+            'A manifest as another repository serves it. Its `files`, `state`, `icon` and `channels` do not count.',
         required: ['uuid', 'name', 'version'],
         properties: {
+            v,
             uuid: uuid('The image; the one of the path.'),
             published_at: {
                 type: 'string',
                 format: 'date-time',
                 description: 'When it was activated there.',
             },
-            ...PRODUCT_FIELDS,
-            ...OPTIONAL_FIELDS,
+            type,
+            disabled,
+            ...FIELDS,
         },
+        examples: [
+            {
+                v: 2,
+                uuid: 'ed8cd007-2065-0140-8d41-e32247b71748',
+                name: 'hello',
+                version: '1.0.0',
+                type: 'other',
+                os: 'other',
+                public: true,
+                owner: '930896af-bf8c-48d4-885c-6573a94b1853',
+                published_at: '2020-02-02T20:20:20.000Z',
+            },
+        ],
     },
-    Manifest: {
+    FileUrl: {
         type: 'object',
-        required: ['v', 'uuid', 'owner', 'name', 'version', 'state', 'disabled', 'public', 'files'],
-        properties: {
-            uuid: uuid('The image.'),
-            ...PRODUCT_FIELDS,
-            state: { type: 'string', enum: IMAGE_STATES },
-            published_at: { type: 'string', format: 'date-time', description: 'When it was activated.' },
-            files: { type: 'array', items: ref('File') },
-            ...OPTIONAL_FIELDS,
-            icon: { const: true, description: 'There is an icon.' },
-            error: { type: 'object', description: 'Why an image in state failed could not be made.' },
-            channels: { type: 'array', items: text('A channel.'), description: 'From API version 2 on.' },
-        },
-    },
-    NewManifest: {
-        type: 'object',
-        required: ['name', 'version', 'type', 'os'],
-        properties: { ...PRODUCT_FIELDS, ...OPTIONAL_FIELDS },
-    },
-    ManifestChange: {
-        type: 'object',
-        description: 'The fields to change, for action update; the other actions take no body.',
-        properties: { uuid: uuid('Another uuid for the image.'), ...PRODUCT_FIELDS, ...OPTIONAL_FIELDS },
+        description: 'Where the file of an image is to be fetched from.',
+        required: ['file_url'],
+        properties: { file_url: text('The https URL of the file.') },
+        examples: [{ file_url: 'https://images.example.org/hello.gz' }],
     },
     File: {
         type: 'object',
+        description: 'A file of an image.',
         required: ['sha1', 'size', 'compression'],
         properties: {
             sha1,
             size: { type: 'integer', minimum: 0, description: 'In bytes.' },
-            compression: { type: 'string', enum: COMPRESSIONS },
-            dataset_guid: text('The ZFS GUID of the dataset.'),
-            stor: { type: 'string', enum: STORAGE_TYPES, description: 'With inclAdminFields.' },
+            compression: { type: 'string', enum: COMPRESSIONS, description: 'How the file is compressed.' },
+            dataset_guid: text('The ZFS GUID of the dataset in it.'),
+            stor: {
+                type: 'string',
+                enum: STORAGE_TYPES,
+                description: 'Where it is stored; with inclAdminFields.',
+            },
         },
+    },
+    Accounts: {
+        type: 'array',
+        description: 'Accounts, by their uuids.',
+        items: uuid('An account.'),
+        examples: [['930896af-bf8c-48d4-885c-6573a94b1853']],
     },
     Ping: {
         type: 'object',
+        description: 'A sign of life.',
         required: ['ping', 'version', 'imgapi'],
         properties: {
-            ping: { const: 'pong' },
+            ping: { const: 'pong', description: 'Always the same.' },
             version: text('The version of the server.'),
-            imgapi: { const: true },
-            pid: { type: 'integer', description: 'For known users, and in mode dc.' },
+            imgapi: { const: true, description: 'Always the same.' },
+            pid: { type: 'integer', description: 'The process; for known users, and in mode dc.' },
             user: text('Who the signature says you are.'),
         },
     },
     State: {
         type: 'object',
+        description: 'What the server holds in memory.',
         required: ['cache', 'log', 'storageTypes'],
         properties: {
-            cache: { type: 'object' },
-            log: { type: 'object', properties: { level: { type: 'integer' } } },
-            storageTypes: { type: 'array', items: { type: 'string', enum: STORAGE_TYPES } },
+            cache: { type: 'object', description: 'What it remembers of images and lists.' },
+            log: {
+                type: 'object',
+                properties: { level: { type: 'integer', description: 'The Bunyan level.' } },
+                description: 'The log.',
+            },
+            storageTypes: {
+                type: 'array',
+                items: { type: 'string', enum: STORAGE_TYPES },
+                description: 'The storages it has.',
+            },
+            db: { type: 'object', description: 'The records of the embedded database.' },
         },
     },
     Job: {
         type: 'object',
+        description: 'Work that goes on after the request that began it was answered.',
         required: [
             'uuid',
             'workflow_uuid',
@@ -160,13 +249,13 @@ export const schemas: Schema = {
             uuid: uuid('The job.'),
             workflow_uuid: uuid('The same for all jobs of this kind.'),
             name: text('The kind of job, with its version.'),
-            execution: { type: 'string', enum: EXECUTIONS },
+            execution: { type: 'string', enum: EXECUTIONS, description: 'How far it is.' },
             params: { type: 'object', description: 'What it works with; credentials are left out.' },
             target: text('What it works on.'),
             task: text('The kind of job.'),
             image_uuid: uuid('The image that it makes or changes.'),
             exec_after: { type: 'string', format: 'date-time', description: 'When the next try is due.' },
-            created_at: { type: 'string', format: 'date-time' },
+            created_at: { type: 'string', format: 'date-time', description: 'When it was asked for.' },
             started: { type: 'string', format: 'date-time', description: 'When its first step began.' },
             timeout: { type: 'integer', description: 'What its steps may take together, in seconds.' },
             num_attempts: { type: 'integer', description: 'Tries of the present step so far.' },
@@ -189,15 +278,33 @@ export const schemas: Schema = {
             oncancel_results: { ...results, description: 'Of cleaning up after it was canceled.' },
         },
     },
+    StartedJob: {
+        type: 'object',
+        description: 'A job that has begun.',
+        required: ['image_uuid', 'job_uuid'],
+        properties: { image_uuid: uuid('The image.'), job_uuid: uuid('The job that makes it.') },
+    },
+    ExportedImage: {
+        type: 'object',
+        description: 'Where the copies of an image are.',
+        required: ['manta_url', 'image_path', 'manifest_path'],
+        properties: {
+            manta_url: text('URL of the object store.'),
+            image_path: text('Path of the file in it.'),
+            manifest_path: text('Path of the manifest in it.'),
+        },
+    },
     JobResult: {
         type: 'object',
+        description: 'What became of a step of a job.',
         required: ['name', 'result', 'error', 'started_at', 'finished_at'],
         properties: {
             name: text('The step.'),
             result: text('What it did.'),
             error: {
+                description: 'Empty if it succeeded.',
                 anyOf: [
-                    text('Empty if it succeeded.'),
+                    { const: '' },
                     {
                         type: 'object',
                         required: ['message'],
@@ -205,35 +312,38 @@ export const schemas: Schema = {
                     },
                 ],
             },
-            started_at: { type: 'string', format: 'date-time' },
-            finished_at: { type: 'string', format: 'date-time' },
+            started_at: { type: 'string', format: 'date-time', description: 'When the step began.' },
+            finished_at: { type: 'string', format: 'date-time', description: 'When the step ended.' },
         },
     },
-    Accounts: { type: 'array', items: uuid('An account.') },
-    Nothing: { type: 'object', maxProperties: 0 },
+    Nothing: { type: 'object', description: 'An empty object.', maxProperties: 0 },
     Error: {
         type: 'object',
+        description: 'Why a request was not answered as it was meant to be.',
         required: ['code', 'message'],
         properties: {
-            code: text('One of the codes in errors.md.'),
-            message: text('A sentence for people.'),
+            code: text('For programs; it stays the same.'),
+            message: text('A sentence for people; it may change.'),
             errors: {
                 type: 'array',
-                items: {
-                    type: 'object',
-                    required: ['field', 'code'],
-                    properties: {
-                        field: text('The field or parameter.'),
-                        code: text('Invalid, MissingParameter …'),
-                        message: text('More about it.'),
-                    },
-                },
+                items: ref('FieldError'),
+                description: 'With `ValidationFailed` and `InvalidParameter`: what is wrong, field by field.',
             },
         },
     },
-};
+    FieldError: {
+        type: 'object',
+        description: 'What is wrong with a field or a parameter.',
+        required: ['field', 'code'],
+        properties: {
+            field: text('The field or parameter.'),
+            code: text('`Invalid`, `MissingParameter`, `NotAllowed` …'),
+            message: text('More about it.'),
+        },
+    },
+} as const satisfies Schema;
 
-/** What a route answers with or takes, where it is not what its neighbours have. */
+/** What a route answers with as JSON, where that is no manifest. */
 const ANSWERS: Readonly<Record<string, Schema>> = {
     Ping: ref('Ping'),
     AdminGetState: ref('State'),
@@ -243,22 +353,62 @@ const ANSWERS: Readonly<Record<string, Schema>> = {
     ListImageJobs: { type: 'array', items: ref('Job') },
     GetJob: ref('Job'),
     CancelJob: ref('Job'),
+    CreateImageFromVm: ref('StartedJob'),
     AdminImportRemoteImage: ref('StartedJob'),
     ImportFromDatacenter: ref('StartedJob'),
-};
-const BODIES: Readonly<Record<string, Schema>> = {
-    CreateImageAction: ref('NewManifest'),
-    AdminImportImage: ref('ImportedManifest'),
-    AddImageFileFromUrl: ref('FileUrl'),
-    ImageAction: ref('ManifestChange'),
-    ImageAclAction: ref('Accounts'),
+    ExportImage: ref('ExportedImage'),
 };
 
-/** What a JSON answer of the operation holds: a manifest, if nothing else is known. */
+/** What a route takes as JSON. A route without a line here reads a body, but has no use for it. */
+const BODIES: Readonly<Record<string, Schema>> = {
+    CreateImage: ref('NewManifest'),
+    CreateImageFromVm: ref('NewManifest'),
+    AdminImportImage: ref('ImportedManifest'),
+    AddImageFileFromUrl: ref('FileUrl'),
+    UpdateImage: ref('ManifestChange'),
+    AddImageAcl: ref('Accounts'),
+    RemoveImageAcl: ref('Accounts'),
+};
+
+/** Routes that have a line in the tables above. */
+export const NAMED_ROUTES: readonly string[] = [...Object.keys(ANSWERS), ...Object.keys(BODIES)];
+
+/** What a JSON answer of the route holds: a manifest, if nothing else is known. */
 export function answerSchema(name: string): Schema {
     return ANSWERS[name] ?? ref('Manifest');
 }
 
-export function bodySchema(name: string): Schema {
-    return BODIES[name] ?? { type: 'object' };
+/** What the JSON body of the route holds; undefined if the route has no use for it. */
+export function bodySchema(name: string): Schema | undefined {
+    return BODIES[name];
+}
+
+/** The schemas that these refer to, and those that they refer to in turn, in the order in which they stand above. */
+export function usedSchemas(roots: readonly Schema[]): Record<string, Schema> {
+    const all: Readonly<Record<string, Schema>> = schemas;
+    const used = new Set<string>();
+    const collect = (value: Schema) => {
+        for (const [, name = ''] of JSON.stringify(value).matchAll(/"#\/components\/schemas\/(\w+)"/g)) {
+            const schema = all[name];
+            if (schema && !used.has(name)) {
+                used.add(name);
+                collect(schema);
+            }
+        }
+    };
+    roots.forEach(collect);
+    return Object.fromEntries(Object.entries(all).filter(([name]) => used.has(name)));
+}
+
+/** The schema itself, or the one it refers to. */
+export function resolved(schema: Schema): Schema {
+    const name = referredName(schema);
+    const all: Readonly<Record<string, Schema>> = schemas;
+    return (name === undefined ? undefined : all[name]) ?? schema;
+}
+
+/** What a schema is about, in words. */
+export function described(schema: Schema): string {
+    const { description } = resolved(schema);
+    return typeof description === 'string' ? description : '';
 }

@@ -262,8 +262,7 @@ describe('HTTP: every request', () => {
                 '/PING',
                 '/pin',
                 '/ping/pong',
-                '/',
-                '',
+                '/docs/nowhere',
             ]) {
                 assertError(await registry.anonymous.get(path), 404, 'ResourceNotFound');
             }

@@ -8,6 +8,7 @@ import { routes } from '../../lib/routes';
 import { generatedFiles } from '../../tools/gen';
 import { openApi } from '../../lib/reference/openapi';
 import { schemas } from '../../lib/reference/schemas';
+import { VERSION } from '../../lib/version';
 import { testImage } from '../support/images';
 
 interface Reference {
@@ -75,7 +76,7 @@ describe('docs/reference', () => {
 });
 
 describe('docs/reference/openapi.json', () => {
-    const document = openApi() as unknown as Document;
+    const document = openApi({ routes, version: VERSION }) as unknown as Document;
     const operations = Object.entries(document.paths).flatMap(([path, methods]) =>
         Object.entries(methods).map(([method, operation]) => ({ path, method, operation })),
     );
