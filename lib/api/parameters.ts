@@ -56,6 +56,7 @@ export const COMPRESSION: Parameter = {
     name: 'compression',
     description: 'How the file is compressed. The bytes are not looked at.',
     schema: { type: 'string', enum: COMPRESSIONS },
+    example: 'gzip',
 };
 
 export const SOURCE: Parameter = {

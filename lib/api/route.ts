@@ -24,6 +24,8 @@ export interface Parameter {
     readonly schema?: Schema;
     /** The route refuses a request without it. */
     readonly required?: true;
+    /** A value that the example of a request has, though it may do without. */
+    readonly example?: string;
 }
 
 /** Headers that successful answers of some routes have; every answer has those about the server. */

@@ -18,14 +18,14 @@ signed() {
         -H "Authorization: Signature keyId=\\"$user\\",algorithm=\\"rsa-sha256\\",signature=\\"$signature\\"" "$@"
 }`;
 
-/** A request to the route; undefined for those that are made by following links. */
+/** A request to the route. What has to be put in place of words in capitals, the page tells. */
 export function curlExample(route: Route, { server }: Subject): string {
     const { method, path, answers, body, auth, status } = route;
     const command = auth === 'strict' && server?.signatures !== false ? SIGNED : 'curl';
     const json = body === 'json' ? bodySchema(route.name) : undefined;
     const options = [
         ...(answers === 'nothing' || status === 301 ? ['-i'] : []),
-        ...(answers === 'bytes' && path.includes(':') ? [`-o ${path.split('/').at(-1) ?? 'file'}`] : []),
+        ...(answers === 'bytes' && !isText(route) ? [`-o ${path.split('/').at(-1) ?? 'file'}`] : []),
         ...(method === 'DELETE' || (method === 'POST' && !json) ? [`-X ${method}`] : []),
         ...(body === 'bytes' ? [`-T FILE`] : []),
         ...(body === 'bytes' && route.bodyTypes
@@ -41,22 +41,28 @@ export function curlExample(route: Route, { server }: Subject): string {
     return [`${request} \\`, `    -H 'Content-Type: application/json' \\`, `    -d '${sent}'`].join('\n');
 }
 
-/** The action and what is required beside it. */
+/** Whether a terminal can show the answer. */
+function isText({ contentTypes = [] }: Route): boolean {
+    return contentTypes.length > 0 && contentTypes.every((type) => /^text\/|\/json$/.test(type));
+}
+
+/** The action and what is needed beside it. */
 function queryOf(route: Route): string {
     const action = actionOf(route);
-    const required = route.parameters.filter(
-        (parameter) => parameter.required === true && !(parameter.name === 'action' && action),
+    const needed = route.parameters.filter(
+        ({ name, required, example }) =>
+            (required === true || example !== undefined) && !(name === 'action' && action),
     );
     const parts = [
         ...(action ? [`action=${action}`] : []),
-        ...required.map((parameter) => `${parameter.name}=${sampleValue(parameter)}`),
+        ...needed.map((parameter) => `${parameter.name}=${sampleValue(parameter)}`),
     ];
     return parts.length > 0 ? `?${parts.join('&')}` : '';
 }
 
-function sampleValue({ name, schema }: Parameter): string {
+function sampleValue({ name, schema, example }: Parameter): string {
     const [value] = Array.isArray(schema?.enum) ? (schema.enum as unknown[]) : [];
-    return typeof value === 'string' ? value : name.toUpperCase();
+    return example ?? (typeof value === 'string' ? value : name.toUpperCase());
 }
 
 /** A value that the schema allows: its example, or one with the fields that it requires. */

@@ -228,7 +228,7 @@ function union(values: readonly Schema[]): Schema {
 function requestBody({ acting }: Operation): Schema | undefined {
     const [row] = acting;
     if (row.body === 'bytes') {
-        return { required: true, content: bytes(row.bodyTypes) };
+        return { required: !takesSource(row), content: bytes(row.bodyTypes) };
     }
     const used = acting.flatMap((one) => {
         const schema = one.body === 'json' ? bodySchema(one.name) : undefined;
@@ -245,6 +245,11 @@ function requestBody({ acting }: Operation): Schema | undefined {
         required: always,
         content: { 'application/json': { schema: union(distinct(used.map(({ schema }) => schema))) } },
     };
+}
+
+/** Whether the server can be told to fetch the bytes from elsewhere. */
+function takesSource({ parameters }: Route): boolean {
+    return parameters.some(({ name }) => name === 'source');
 }
 
 const BYTES = 'application/octet-stream';

@@ -100,9 +100,9 @@ export function takesRanges({ errors }: Route): boolean {
     return errors.includes('RequestedRangeNotSatisfiable');
 }
 
-/** Whether the request's conditions may make it a 304. */
-export function mayBeUnchanged({ method, errors }: Route): boolean {
-    return method === 'GET' && errors.includes('PreconditionFailed');
+/** Whether the request's conditions may make it a 304: whatever has an ETag can be asked for again by it. */
+export function mayBeUnchanged({ method, headers }: Route): boolean {
+    return method === 'GET' && headers?.includes('Etag') === true;
 }
 
 export function successStatus({ status, answers }: Route): number {
