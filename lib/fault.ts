@@ -28,11 +28,15 @@ export const faultPoints = [
     /** A record is saved: archived, then written. */
     'save:archived',
     'save:committed',
-    /** An image gets another uuid: the row of a copy is written, the copy is made; archived, then written. */
-    'move:pending',
-    'move:copied',
+    /** Objects are copied for another image: the row of a copy is written, the copy is made. */
+    'duplicate:pending',
+    'duplicate:copied',
+    /** An image gets another uuid: archived, then written. */
     'move:archived',
     'move:committed',
+    /** An image is cloned, with its origins: all archived, then all written. */
+    'clone:archived',
+    'clone:committed',
     /** An image is deleted: its record is gone. */
     'delete:committed',
     /** An object that no record refers to is deleted: its bytes are gone, then its row. */

@@ -6,6 +6,7 @@
 import { activateImage, disableImage, enableImage, updateImage } from './api/actions';
 import { addImageAcl, removeImageAcl } from './api/acl';
 import { changeImageStorage } from './api/change-storage';
+import { cloneImage } from './api/clone';
 import { createImageFromVm } from './api/create-from-vm';
 import { exportImage } from './api/export';
 import { DOCS, getPage, redirectToDocs } from './api/docs';
@@ -545,6 +546,36 @@ const table: readonly Route[] = [
         errors: [...CHANGE_ERRORS, 'ImageHasDependentImages', ...WRITE_ERRORS],
         steps: [...CHANGES, loadImage, ownedByAccount],
         handler: deleteImage,
+    },
+    {
+        name: 'CloneImage',
+        method: 'POST',
+        path: '/images/:uuid/clone',
+        summary: 'Makes a copy of an image for an account that it is shared with.',
+        description:
+            'The copy has a uuid of its own and belongs to the account. Origins that are not the operator’s are copied ' +
+            'as well, disabled. Either all of the copies are made or none.',
+        auth: 'strict',
+        modes: ['dc'],
+        answers: 'json',
+        parameters: [
+            { ...ACCOUNT, description: 'The account to clone the image for.', required: true },
+            CHANNEL,
+        ],
+        errors: [
+            'UnauthorizedError',
+            'ResourceNotFound',
+            'InvalidParameter',
+            'ValidationFailed',
+            'ImageNotShared',
+            'NotImplemented',
+            'OriginDoesNotExist',
+            'OriginIsNotActive',
+            'InternalError',
+            ...STORE_ERRORS,
+        ],
+        steps: [...CHANGES, loadImage],
+        handler: cloneImage,
     },
     acl('AddImageAcl', ['', 'add'], 'Gives accounts access to an image.', addImageAcl),
     acl('RemoveImageAcl', ['remove'], 'Takes the access of accounts away.', removeImageAcl),

@@ -92,6 +92,8 @@ export interface ImageChange {
     put?: readonly { raw: RawImage; etag?: string | null }[];
     /** Records to delete; they must exist. `etag` as for `put`. */
     delete?: readonly { uuid: string; etag?: string }[];
+    /** Versions that must still be the current ones: what the written records were made from. */
+    unchanged?: readonly { uuid: string; etag: string }[];
     /** Images that must be there: origins of what is written. */
     requires?: readonly string[];
     /** Images that no other one may have as its origin (in the channel, if one is given): what is to go. */

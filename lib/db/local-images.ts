@@ -1,7 +1,7 @@
 /** The images of the embedded database (storage.md §6, moray.md §2). */
 import { ApiError } from '../errors';
 import type { Clock } from '../clock';
-import { DependencyConflict } from './driver';
+import { DependencyConflict, EtagConflict } from './driver';
 import type { ImageChange, ImageFilter, ImageQuery, ImageStore, StoredImage } from './driver';
 import type { Connection } from './local-connection';
 import { Pending } from './local-pending';
@@ -93,9 +93,14 @@ export class LocalImages implements ImageStore {
 
     private async apply(change: ImageChange): Promise<StoredImage[]> {
         const { put = [], delete: remove = [], settle = [], drop = [] } = change;
-        const { requires = [], withoutDependents = [] } = change;
+        const { unchanged = [], requires = [], withoutDependents = [] } = change;
         return this.connection.write(() => {
             this.pending.settle(settle);
+            for (const { uuid, etag } of unchanged) {
+                if (this.records.find(uuid)?.etag !== etag) {
+                    throw new EtagConflict(uuid);
+                }
+            }
             for (const uuid of requires) {
                 if (!this.records.find(uuid)) {
                     throw new DependencyConflict(uuid);

@@ -20,35 +20,45 @@ export interface Subject {
 }
 
 /**
- * Changes an image. When somebody else changed or deleted it meanwhile, it is loaded, judged and changed again, so that
- * no update is lost and no condition is judged on an old version.
+ * Works on the newest version of an image. When somebody else changed or deleted what the work was about, the image is
+ * loaded, judged and worked on again.
+ *
+ * @throws ApiError ServiceUnavailableError if others keep being faster
+ */
+export async function retried<T>(subject: Subject, work: (image: Image) => Promise<T>): Promise<T> {
+    let image = subject.known ?? (await subject.reload());
+    for (let attempt = 1; ; attempt++) {
+        try {
+            return await work(image);
+        } catch (err) {
+            if (!CONFLICTS.some((conflict) => err instanceof conflict)) {
+                throw err;
+            }
+            if (attempt === ATTEMPTS) {
+                throw new ApiError(
+                    'ServiceUnavailableError',
+                    `Image ${subject.uuid} is being changed by too many requests at once; try again.`,
+                    { cause: err },
+                );
+            }
+            image = await subject.reload();
+        }
+    }
+}
+
+/**
+ * Changes an image: in turn with the others of this process that change it, and again on the newest version when
+ * another process was faster, so that no update is lost and no condition is judged on an old version.
  *
  * @param change gives the image as written; it throws what forbids the change
  * @throws ApiError ServiceUnavailableError if others keep being faster
  */
 export async function changeImage(
     images: Images,
-    subject: Subject,
+    { known, ...subject }: Subject,
     change: (image: Image) => Promise<Image>,
 ): Promise<Image> {
-    return images.turns.take(subject.uuid, async (waited) => {
-        let image = waited || !subject.known ? await subject.reload() : subject.known;
-        for (let attempt = 1; ; attempt++) {
-            try {
-                return await change(image);
-            } catch (err) {
-                if (!CONFLICTS.some((conflict) => err instanceof conflict)) {
-                    throw err;
-                }
-                if (attempt === ATTEMPTS) {
-                    throw new ApiError(
-                        'ServiceUnavailableError',
-                        `Image ${subject.uuid} is being changed by too many requests at once; try again.`,
-                        { cause: err },
-                    );
-                }
-                image = await subject.reload();
-            }
-        }
-    });
+    return images.turns.take(subject.uuid, async (waited) =>
+        retried(waited || !known ? subject : { ...subject, known }, change),
+    );
 }

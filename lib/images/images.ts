@@ -20,7 +20,7 @@ import { VERSION } from '../version';
 import { Archive } from './archive';
 import { givenUp } from './heartbeat';
 import { Image, type Form, type Rules } from './image';
-import { ObjectMissing, Objects } from './objects';
+import { ObjectMissing, Objects, type Duplication, type ObjectCopy } from './objects';
 import { renderImage } from './serialize';
 import { Turns } from './turns';
 import { assertValidImage, profileFor } from './validate';
@@ -45,6 +45,13 @@ export type TaggedList = ListBody & { etag: string | undefined };
 export interface ObjectChanges {
     settle?: readonly string[];
     drop?: readonly PendingObject[];
+}
+
+/** An image to be made from a version of another. */
+export interface CopiedImage {
+    readonly from: Image;
+    /** The record, still naming the objects of the other image. */
+    readonly raw: RawImage;
 }
 
 interface Remembered {
@@ -250,7 +257,7 @@ export class Images {
         faultPoint('save:archived');
         const settle = [...(rest.settle ?? []), archived];
         try {
-            const saved = await this.#commit(
+            const saved = await this.#commitOne(
                 { ...rest, put: [{ raw, etag }], settle },
                 etag === null ? raw.uuid : undefined,
             );
@@ -290,20 +297,15 @@ export class Images {
         this.assertValid(raw);
         const { objects } = this;
         const drop = objects.referredBy(current.raw, { files: true, icon: true });
-        const moved = await this.#withCopies(current, drop, raw.uuid, async (copies) => {
-            const files = raw.files?.map((file, index) => ({ ...file, object: copies[index]?.object }));
-            const iconObject = copies[files?.length ?? 0]?.object;
-            const renamed = {
-                ...raw,
-                files,
-                ...(raw.icon && { icon: { ...raw.icon, object: iconObject } }),
-            } as RawImage;
+        const wanted = drop.map((original) => ({ original, image: raw.uuid }));
+        const moved = await this.#withCopies([current], wanted, async (copies) => {
+            const renamed = withObjects(raw, copies);
             const archived = [
                 await this.#writeArchive(renamed),
                 await this.#writeArchive({ ...current.raw, files: [] }),
             ];
             faultPoint('move:archived');
-            return this.#commit(
+            return this.#commitOne(
                 {
                     put: [{ raw: renamed, etag: null }],
                     delete: [{ uuid: current.uuid, etag: current.version }],
@@ -319,24 +321,64 @@ export class Images {
         return moved;
     }
 
-    /** Copies objects of an image; one that is missing because the image has others by now is an EtagConflict. */
+    /**
+     * Adds images that are made from others, with copies of their files, all in one step. They may be each other's
+     * origins.
+     *
+     * @param requires images that must be there: origins that are not among the new ones
+     * @throws EtagConflict if one of those they are made from is not the current version; DependencyConflict about
+     *   `requires`; ApiError ValidationFailed, StorageUnsupported, InternalError if stored bytes are missing
+     */
+    async createCopies(copied: readonly CopiedImage[], requires: readonly string[]): Promise<Image[]> {
+        copied.forEach(({ raw }) => this.assertValid(raw));
+        const wanted = copied.flatMap(({ from, raw }) =>
+            this.objects
+                .referredBy(from.raw, { files: true, icon: false })
+                .map((original) => ({ original, image: raw.uuid })),
+        );
+        const sources = copied.map(({ from }) => from);
+        return this.#withCopies(sources, wanted, async (copies) => {
+            const raws = copied.map(({ raw }) =>
+                withObjects(
+                    raw,
+                    copies.filter((_copy, index) => wanted[index]?.image === raw.uuid),
+                ),
+            );
+            const archived: string[] = [];
+            for (const raw of raws) {
+                archived.push(await this.#writeArchive(raw));
+            }
+            faultPoint('clone:archived');
+            const created = await this.#commit({
+                put: raws.map((raw) => ({ raw, etag: null })),
+                unchanged: sources.map(({ uuid, version }) => ({ uuid, etag: version })),
+                requires,
+                settle: [...copies.map(({ id }) => id), ...archived],
+            });
+            faultPoint('clone:committed');
+            return created;
+        });
+    }
+
+    /** Copies objects of images; one that is missing because its image has others by now is an EtagConflict. */
     async #withCopies<T>(
-        current: Image,
-        originals: readonly PendingObject[],
-        image: string,
-        attach: (copies: readonly { id: string; object: string }[]) => Promise<T>,
+        sources: readonly Image[],
+        wanted: readonly Duplication[],
+        attach: (copies: readonly ObjectCopy[]) => Promise<T>,
     ): Promise<T> {
         try {
-            return await this.objects.duplicate(originals, image, attach);
+            return await this.objects.duplicate(wanted, attach);
         } catch (err) {
             if (!(err instanceof ObjectMissing)) {
                 throw err;
             }
-            if ((await this.get(current.uuid)) !== current) {
-                throw new EtagConflict(current.uuid);
+            const { image: uuid } = err;
+            const known = sources.find((source) => source.uuid === uuid);
+            if ((await this.get(uuid))?.version !== known?.version) {
+                throw new EtagConflict(uuid);
             }
-            this.#log.error({ err, image_uuid: current.uuid }, 'a stored object is missing');
-            throw new ApiError('InternalError', `A stored object of image ${current.uuid} is missing.`, {
+            this.#log.error({ err, image_uuid: uuid }, 'a stored object is missing');
+            throw new ApiError('InternalError', `A stored object of image ${uuid} is missing.`, {
                 cause: err,
             });
         }
@@ -387,18 +429,24 @@ export class Images {
         return renderImage(raw, { mode: this.rules.mode, channels: true, adminFields: false }).body;
     }
 
+    /** Applies a change that writes one record; see {@link #commit}. */
+    async #commitOne(change: ImageChange & { put: readonly [unknown] }, created?: string): Promise<Image> {
+        const [image] = await this.#commit(change, created);
+        if (!image) {
+            throw new TypeError('The database driver gave no record back for the one it wrote.');
+        }
+        return image;
+    }
+
     /**
-     * Applies a change that writes one record.
+     * Applies a change; gives the written images in the order of `put`.
      *
      * @param created uuid that must be new, so that a conflict about it means that it exists
      */
-    async #commit(change: ImageChange & { put: readonly [unknown] }, created?: string): Promise<Image> {
+    async #commit(change: ImageChange, created?: string): Promise<Image[]> {
         try {
-            const [stored] = await this.#database.images.commit(change);
-            if (!stored) {
-                throw new TypeError('The database driver gave no record back for the one it wrote.');
-            }
-            return this.#remember(stored);
+            const written = await this.#database.images.commit(change);
+            return written.map((stored) => this.#remember(stored));
         } catch (err) {
             if (err instanceof EtagConflict && err.uuid === created) {
                 throw new ApiError(
@@ -430,6 +478,17 @@ export class Images {
         this.#images.set(stored.uuid, { image, generation }, { size: image.weight });
         return image;
     }
+}
+
+/** The record with copies in the place of its objects: those of its files in their order, then that of its icon. */
+function withObjects(raw: RawImage, copies: readonly ObjectCopy[]): RawImage {
+    const files = raw.files?.map((file, index) => ({ ...file, object: copies[index]?.object }));
+    const iconObject = copies[files?.length ?? 0]?.object;
+    return {
+        ...raw,
+        ...(files && { files }),
+        ...(raw.icon && { icon: { ...raw.icon, object: iconObject } }),
+    } as RawImage;
 }
 
 /** The elements of a pretty-printed array, with what stands between them. */

@@ -16,7 +16,11 @@ function objectName(key: string): string {
 /** A storage does not have an object: a record that refers to it is outdated, or the storage is damaged. */
 export class ObjectMissing extends Error {
     override readonly name = 'ObjectMissing';
-    constructor(readonly key: string) {
+    /** @param image whose object it is */
+    constructor(
+        readonly image: string,
+        key: string,
+    ) {
         super(`The storage has no object ${key}.`);
     }
 }
@@ -45,6 +49,15 @@ export interface ReceivedObject {
     readonly sha1: string;
     readonly contentMD5: string;
 }
+
+/** An object to copy, and the image whose folder the copy is to be in. */
+export interface Duplication {
+    readonly original: PendingObject;
+    readonly image: string;
+}
+
+/** A copy that no record refers to yet; see {@link ReceivedObject}. */
+export type ObjectCopy = Pick<ReceivedObject, 'id' | 'object'>;
 
 /**
  * The stored objects of images: written under unique names, never changed, deleted when no record refers to them.
@@ -107,28 +120,34 @@ export class Objects {
     }
 
     /**
-     * Copies objects into another image's folder as new objects and hands those to `attach`, as {@link receive} does.
+     * Copies objects within their storages into the folders of other images, as new objects, and hands those to
+     * `attach` in the same order, as {@link receive} does: if anything fails, none of them stays.
      *
-     * @throws ObjectMissing if one of them is not there
+     * @throws ObjectMissing if one of them is not there; ApiError StorageUnsupported, with nothing copied
      */
     async duplicate<T>(
-        originals: readonly PendingObject[],
-        image: string,
-        attach: (copies: readonly { id: string; object: string }[]) => Promise<T>,
+        wanted: readonly Duplication[],
+        attach: (copies: readonly ObjectCopy[]) => Promise<T>,
     ): Promise<T> {
-        const copies = originals.map(({ key, storage }) => ({
-            from: key,
-            to: this.#pendingObject(image, objectName(key).startsWith('icon') ? 'icon' : 'file0', storage),
+        const copies = wanted.map(({ original, image }) => ({
+            original,
+            // Asked for first: a row of a storage that is not there could never be cleared.
+            storage: this.storages.get(original.storage),
+            to: this.#pendingObject(
+                image,
+                objectName(original.key).startsWith('icon') ? 'icon' : 'file0',
+                original.storage,
+            ),
         }));
         try {
-            for (const { from, to } of copies) {
+            for (const { original, storage, to } of copies) {
                 await this.database.pending.add(to, this.clock.now());
-                faultPoint('move:pending');
+                faultPoint('duplicate:pending');
                 this.#heartbeat.watch(to.id);
-                if (!(await this.storages.get(to.storage).copy(from, to.key))) {
-                    throw new ObjectMissing(from);
+                if (!(await storage.copy(original.key, to.key))) {
+                    throw new ObjectMissing(original.image, original.key);
                 }
-                faultPoint('move:copied');
+                faultPoint('duplicate:copied');
             }
             return await attach(copies.map(({ to }) => ({ id: to.id, object: objectName(to.key) })));
         } catch (err) {

@@ -209,6 +209,19 @@ export function describeImages(subject: Subject): void {
             assert.ok(await images().get(child.uuid));
         });
 
+        it('writes what is made from an image only while that is the same', async () => {
+            const [source, copy] = [testImage(1), testImage(2)];
+            const from = (etag: string) =>
+                images().commit({ put: [{ raw: copy }], unchanged: [{ uuid: source.uuid, etag }] });
+            await assert.rejects(from('00000000'), EtagConflict);
+            const [first] = await images().commit({ put: [{ raw: source }] });
+            const [second] = await images().commit({ put: [{ raw: { ...source, name: 'changed' } }] });
+            await assert.rejects(from(first!.etag), EtagConflict);
+            assert.equal(await images().get(copy.uuid), undefined);
+            await from(second!.etag);
+            assert.ok(await images().get(copy.uuid));
+        });
+
         it('deletes an image only while nothing is built on it', async () => {
             const [origin, child] = [testImage(1), testImage(2, { origin: testUuid(1), channels: ['dev'] })];
             await images().commit({ put: [{ raw: origin }, { raw: child }] });
