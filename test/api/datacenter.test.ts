@@ -2,18 +2,13 @@
 import assert from 'node:assert/strict';
 import { VERSION } from '../../lib/version';
 import { at } from '../support/api';
-import { Registry } from '../support/registry';
+import { DATACENTER, Registry } from '../support/registry';
 
 describe('Mode dc', () => {
     let registry: Registry;
 
     before(async () => {
-        registry = await Registry.start({
-            mode: 'dc',
-            authType: 'none',
-            datacenterName: 'test',
-            ufds: { url: 'ldap://127.0.0.1:1', bindDN: 'cn=root', bindPassword: 'secret-of-ufds' },
-        });
+        registry = await Registry.start({ ...DATACENTER, authType: 'none' });
     });
     after(() => registry.stop());
 

@@ -28,7 +28,6 @@ const AT_ONCE = 3;
 
 const config = { limits: { uploadSilence: SILENCE } };
 const faulty = (log: string, at?: number) => ({
-    config,
     nodeArguments: ['-r', join(__dirname, '../support/arm-fault.js')],
     environment: {
         IMGAPI_TEST_FAULT_LOG: log,
@@ -51,10 +50,16 @@ interface Rehearsal {
 }
 
 /** Uuids that the server makes up are the only thing in which two runs differ. */
-function comparable(images: readonly SeenImage[]): unknown[] {
+function comparable(
+    images: readonly SeenImage[],
+    { operation, before }: Pick<Rehearsal, 'operation' | 'before'>,
+): unknown[] {
+    const isNew = ({ uuid }: SeenImage) =>
+        operation.makesImages === true && !before.some((image) => image.uuid === uuid);
+    const key = ({ uuid, name }: SeenImage) => `${uuid} ${name}`;
     return images
-        .map((image) => (image.name === 'created' ? { ...image, uuid: 'new' } : image))
-        .sort((a, b) => (a.uuid < b.uuid ? -1 : 1));
+        .map((image) => (isNew(image) ? { ...image, uuid: 'new' } : image))
+        .sort((a, b) => (key(a) < key(b) ? -1 : 1));
 }
 
 async function rehearse(operation: Operation, folder: string): Promise<Rehearsal> {
@@ -66,7 +71,8 @@ async function rehearse(operation: Operation, folder: string): Promise<Rehearsal
     const rehearsed = join(folder, 'rehearsed');
     await cp(dataDir, rehearsed, { recursive: true });
     const log = join(folder, 'rehearsed.log');
-    const after = await withServer({ ...faulty(log), dataDir: rehearsed }, async (client) => {
+    const options = { ...faulty(log), config: { ...config, ...operation.config }, dataDir: rehearsed };
+    const after = await withServer(options, async (client) => {
         assert.equal((await operation.run(client, uuid)).status, operation.status);
         const seen = await seenImages(client);
         await untilClean(rehearsed, seen, CLEAN_WITHIN);
@@ -97,33 +103,34 @@ async function untilNothingPending(dataDir: string): Promise<void> {
 }
 
 /** Kills the operation at its step `number` (from 1), starts a server on what is left, and looks. */
-async function crashAt(
-    { operation, folder, uuid, steps, before, after }: Rehearsal,
-    number: number,
-): Promise<void> {
+async function crashAt(rehearsal: Rehearsal, number: number): Promise<void> {
+    const { operation, folder, uuid, steps, before, after } = rehearsal;
+    const server = { config: { ...config, ...operation.config } };
     const place = await makeFolder();
     const dataDir = join(place.path, 'data');
     try {
         await cp(folder, dataDir, { recursive: true });
         const log = join(place.path, 'faults.log');
-        await withServer({ ...faulty(log, number), dataDir }, async (client, server) => {
+        await withServer({ ...server, ...faulty(log, number), dataDir }, async (client, victim) => {
             await assert.rejects(operation.run(client, uuid), 'the process dies before it can answer');
-            assert.equal(await server.ended(), 'SIGKILL');
+            assert.equal(await victim.ended(), 'SIGKILL');
         });
         assert.deepEqual(await notedPoints(log), steps.slice(0, number));
 
         const isDone = operation.committed !== undefined && number > steps.indexOf(operation.committed);
-        await withServer({ config, dataDir }, async (client) => {
+        await withServer({ ...server, dataDir }, async (client) => {
             const seen = await seenImages(client);
-            assert.deepEqual(comparable(seen), comparable(isDone ? after : before), 'all of it or nothing');
+            const expected = comparable(isDone ? after : before, rehearsal);
+            assert.deepEqual(comparable(seen, rehearsal), expected, 'all of it or nothing');
             await untilClean(dataDir, seen, CLEAN_WITHIN);
             assert.deepEqual(await seenImages(client), seen, 'what is referred to stays');
 
             const again = await operation.run(client, uuid);
             assert.equal(again.status, isDone ? operation.repeated : operation.status, again.text);
             const final = await seenImages(client);
-            if (operation.name !== 'create' || !isDone) {
-                assert.deepEqual(comparable(final), comparable(after), 'done in the end');
+            if (operation.makesImages !== true || !isDone) {
+                const wanted = comparable(after, rehearsal);
+                assert.deepEqual(comparable(final, rehearsal), wanted, 'done in the end');
             }
             await untilClean(dataDir, final, CLEAN_WITHIN);
             await untilNothingPending(dataDir);

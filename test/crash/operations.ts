@@ -1,7 +1,8 @@
 /** The operations that are killed at every step, each on a registry of its own with the images it needs. */
 import { randomBytes } from 'node:crypto';
 import type { FaultPoint } from '../../lib/fault';
-import { at, ICON, MANIFEST, sha1, type Answer, type Client } from '../support/api';
+import { at, ICON, MANIFEST, OTHER, sha1, type Answer, type Client } from '../support/api';
+import { DATACENTER } from '../support/registry';
 
 /** Several writes' worth, so that an upload is no single one. */
 const FILE = randomBytes(700_000);
@@ -11,6 +12,10 @@ const NEW_UUID = '5bd3ed6b-2f3a-4a60-9c45-8f5d1f6e0a11';
 
 export interface Operation {
     name: string;
+    /** Further configuration of the server that is killed; the images are prepared on one without it. */
+    config?: Record<string, unknown>;
+    /** It makes images under uuids of the server's choice: others whenever it is done. */
+    makesImages?: true;
     /** Makes the images it works on; gives the uuid of the one it is about. */
     prepare(client: Client): Promise<string>;
     run(client: Client, uuid: string): Promise<Answer>;
@@ -25,6 +30,14 @@ export interface Operation {
 async function withFile(client: Client): Promise<string> {
     const { uuid } = await client.create({ name: 'subject' });
     await client.upload(uuid, FILE);
+    return uuid;
+}
+
+/** An image that can be cloned only together with its origin. */
+async function withOrigin(client: Client): Promise<string> {
+    const origin = await client.createActive({ name: 'origin' }, OTHER_FILE);
+    const { uuid } = await client.createActive({ name: 'subject', origin: origin.uuid, acl: [OTHER] }, FILE);
+    await client.uploadIcon(uuid);
     return uuid;
 }
 
@@ -47,6 +60,7 @@ export const operations: readonly Operation[] = [
     {
         name: 'create',
         prepare: withFile,
+        makesImages: true,
         run: (client) => client.post('/images', { ...MANIFEST, name: 'created' }),
         status: 200,
         repeated: 200,
@@ -114,6 +128,16 @@ export const operations: readonly Operation[] = [
         status: 200,
         repeated: 404,
         committed: 'move:committed',
+    },
+    {
+        name: 'clone',
+        config: DATACENTER,
+        makesImages: true,
+        prepare: withOrigin,
+        run: (client, uuid) => client.post(at(uuid, `/clone?account=${OTHER}`)),
+        status: 200,
+        repeated: 200,
+        committed: 'clone:committed',
     },
     {
         name: 'delete',

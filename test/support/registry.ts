@@ -30,6 +30,13 @@ export function testKeys(): readonly [TestKey, TestKey] {
     return keys;
 }
 
+/** The keys that a server in mode dc needs; nothing listens there. */
+export const DATACENTER = {
+    mode: 'dc',
+    datacenterName: 'test',
+    ufds: { url: 'ldap://127.0.0.1:1', bindDN: 'cn=root', bindPassword: 'secret-of-ufds' },
+} as const;
+
 /** Codes that every route can answer with. */
 export const GENERAL_CODES: readonly ErrorCode[] = [
     'NotAcceptable',
