@@ -58,7 +58,7 @@ async function originChain(
     while (origin) {
         const image = await images.get(origin);
         if (image && isOperators(image.raw, adminUuid)) {
-            break;
+            return { chain, kept: origin };
         }
         if (!image?.valid) {
             throw new ApiError('OriginDoesNotExist', `The origin image "${origin}" does not exist here.`);
@@ -76,7 +76,7 @@ async function originChain(
         chain.push(image);
         origin = image.raw.origin;
     }
-    return { chain, kept: origin ? origin : undefined };
+    return { chain, kept: undefined };
 }
 
 /** The record of a copy. An icon, a urn (which is unique) and an expiry are not its own. */

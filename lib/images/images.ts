@@ -488,7 +488,7 @@ function withObjects(raw: RawImage, copies: readonly ObjectCopy[]): RawImage {
         ...raw,
         ...(files && { files }),
         ...(raw.icon && { icon: { ...raw.icon, object: iconObject } }),
-    } as RawImage;
+    };
 }
 
 /** The elements of a pretty-printed array, with what stands between them. */
