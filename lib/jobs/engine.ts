@@ -1,3 +1,4 @@
+import { setTimeout as wait } from 'node:timers/promises';
 import type Logger from 'bunyan';
 import type { Clock } from '../clock';
 import type { JobsConfig } from '../config/types';
@@ -19,8 +20,8 @@ const CANCEL_ATTEMPTS = 50;
 
 const RETENTION_INTERVAL = 3_600_000;
 
-/** How long running steps may take to end when the process stops, in ms. */
-const STOP_WITHIN = 10_000;
+/** See {@link JobEngineOptions.grace}. */
+const GRACE = { step: 30_000, stop: 10_000 };
 
 export interface JobEngineOptions {
     jobs: JobStore;
@@ -30,6 +31,8 @@ export interface JobEngineOptions {
     /** Id of this process among the holders of leases. */
     holder: string;
     config: JobsConfig;
+    /** How long steps may take to end when they are told to, in ms: by a cancel or their timeout, and by a stop. */
+    grace?: { step: number; stop: number };
 }
 
 /** A job that this process works on. */
@@ -38,6 +41,7 @@ interface Held {
     readonly done: Promise<void>;
     /** Until when the lease is ours for certain, in ms on the monotonic clock. */
     until: number;
+    renewing: boolean;
 }
 
 /**
@@ -56,7 +60,6 @@ export class JobEngine implements JobService {
     #looks: Promise<void> = Promise.resolve();
     #next: { timer: NodeJS.Timeout; at: number } | undefined;
     #renewals: NodeJS.Timeout | undefined;
-    #renewing = false;
     #state: 'new' | 'started' | 'stopped' = 'new';
     #failing = false;
 
@@ -83,7 +86,7 @@ export class JobEngine implements JobService {
     /** Begins to work on jobs. */
     start(): void {
         this.#state = 'started';
-        this.#renewals = setInterval(() => void this.#renew(), this.#options.config.leaseTime / 3).unref();
+        this.#renewals = setInterval(() => this.#renew(), this.#options.config.leaseTime / 3).unref();
         this.#lookIn(0);
         this.#retention.start(0);
     }
@@ -96,12 +99,15 @@ export class JobEngine implements JobService {
         await this.#looks;
         const held = [...this.#held.values()];
         held.forEach(({ run }) => run.interrupt('stopped'));
-        const late = setTimeout(() => held.forEach(({ run }) => run.interrupt('lost')), STOP_WITHIN);
-        await Promise.race([
-            Promise.all(held.map(({ done }) => done)),
-            new Promise((resolve) => setTimeout(resolve, STOP_WITHIN + 1000).unref()),
-        ]);
-        clearTimeout(late);
+        const over = new AbortController();
+        const { grace = GRACE, log } = this.#options;
+        const late = wait(grace.stop, true, { signal: over.signal }).catch(() => false);
+        if (await Promise.race([Promise.all(held.map(({ done }) => done)).then(() => false), late])) {
+            log.error({ jobs: [...this.#held.keys()] }, 'jobs did not stop when they were told to');
+            // Nothing may be written any more: the database is about to be closed.
+            held.forEach(({ run }) => run.interrupt('lost'));
+        }
+        over.abort();
         clearInterval(this.#renewals);
     }
 
@@ -245,7 +251,8 @@ export class JobEngine implements JobService {
             // Only now nobody else changes it but by canceling.
             const stored = await jobs.get(uuid);
             if (stored?.dueAt !== undefined && stored.dueAt <= clock.now()) {
-                run = new JobRun(this.#options, stored, definition);
+                const { grace = GRACE } = this.#options;
+                run = new JobRun({ ...this.#options, stepGrace: grace.step }, stored, definition);
             }
         } finally {
             if (!run) {
@@ -253,7 +260,7 @@ export class JobEngine implements JobService {
             }
         }
         if (run) {
-            this.#held.set(uuid, { run, until, done: this.#work(uuid, run) });
+            this.#held.set(uuid, { run, until, renewing: false, done: this.#work(uuid, run) });
         }
     }
 
@@ -278,29 +285,24 @@ export class JobEngine implements JobService {
         // There is room for another one now.
         this.#lookIn(lookIn);
         if (again !== undefined) {
-            this.#lookIn(again);
+            setTimeout(() => this.#lookIn(0), again).unref();
         }
     }
 
     /** Keeps the leases of the jobs that this process works on, and hears which were canceled elsewhere. */
-    async #renew(): Promise<void> {
-        for (const { run, until } of this.#held.values()) {
-            if (performance.now() >= until) {
-                run.interrupt('lost');
+    #renew(): void {
+        for (const [uuid, held] of this.#held) {
+            if (performance.now() >= held.until) {
+                held.run.interrupt('lost');
+            } else if (!held.renewing) {
+                void this.#renewOne(uuid, held);
             }
         }
-        if (this.#renewing) {
-            return;
-        }
-        this.#renewing = true;
-        for (const [uuid, held] of this.#held) {
-            await this.#renewOne(uuid, held);
-        }
-        this.#renewing = false;
     }
 
     async #renewOne(uuid: string, held: Held): Promise<void> {
         const { leases, holder, clock, config, log } = this.#options;
+        held.renewing = true;
         try {
             const until = performance.now() + config.leaseTime;
             if (await leases.acquire(leaseOf(uuid), holder, config.leaseTime, clock.now())) {
@@ -311,6 +313,8 @@ export class JobEngine implements JobService {
             }
         } catch (err) {
             log.warn({ err, job: uuid }, 'could not renew the lease of a job');
+        } finally {
+            held.renewing = false;
         }
     }
 }

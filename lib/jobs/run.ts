@@ -24,14 +24,16 @@ import {
 /** The shortest time between two writes of a job's progress, in ms. */
 const PROGRESS_INTERVAL = 1000;
 
-/** A step that was told to end has this long to do so, in ms. */
-const STEP_GRACE = 30_000;
+/** What a timer can wait, in ms. */
+const LONGEST_TIMER = 2 ** 31 - 1;
 
 export interface JobRunParts {
     jobs: JobStore;
     clock: Clock;
     log: Logger;
     config: JobsConfig;
+    /** A step that was told to end has this long to do so, in ms. */
+    stepGrace: number;
 }
 
 type Outcome = { result: string } | { err: unknown };
@@ -110,17 +112,16 @@ export class JobRun {
             throw this.#interruption;
         }
         const { clock } = this.#parts;
-        const { value } = this.#record;
+        const { value, dueAt } = this.#record.row;
+        if (dueAt === undefined) {
+            this.#log.info({ execution: value.execution }, `a job has ended: ${value.execution}`);
+            return undefined;
+        }
         const phase = phaseOf(value);
         const step = nextStep(value, this.#definition);
         if (!step) {
-            const ended = await this.#update(phase, (current) => phaseEnded(current, phase, clock.now()));
-            if (!ended) {
-                return 'on';
-            }
-            const { execution } = this.#record.value;
-            this.#log.info({ execution, phase }, `a job has ended: ${execution}`);
-            return undefined;
+            await this.#update(phase, (current) => phaseEnded(current, phase, clock.now()));
+            return 'on';
         }
         if (value.num_attempts >= attemptsOf(value, phase)) {
             const startedAt = clock.now();
@@ -172,7 +173,10 @@ export class JobRun {
         if (this.#interruption) {
             controller.abort(this.#interruption);
         }
-        const timer = setTimeout(() => controller.abort(new StepTimeout(step)), step.timeout).unref();
+        const timer = setTimeout(
+            () => controller.abort(new StepTimeout(step)),
+            Math.min(step.timeout, LONGEST_TIMER),
+        ).unref();
         try {
             return { result: await this.#withinGrace(step, step.run(context), signal) };
         } catch (err) {
@@ -189,7 +193,7 @@ export class JobRun {
         const over = new AbortController();
         const hangs = async (): Promise<never> => {
             await aborted(signal, over.signal);
-            await wait(STEP_GRACE, undefined, { ref: false, signal: over.signal });
+            await wait(this.#parts.stepGrace, undefined, { ref: false, signal: over.signal });
             this.#log.error({ step: step.name }, 'a step of a job did not end when it was told to');
             throw signal.reason;
         };
