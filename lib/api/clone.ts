@@ -1,6 +1,6 @@
 /** CloneImage: POST /images/U/clone (endpoints.md §3). */
 import { invalidParameter } from '../errors';
-import { retried } from '../images/change';
+import { makeFrom } from '../images/change';
 import { cloneImage as makeClone } from '../images/clone';
 import type { Call } from './call';
 import { subjectOf } from './mutate';
@@ -17,11 +17,10 @@ function requireAccount(call: Call): string {
     return given;
 }
 
-/** The image is not changed, so that its other requests need not wait until everything is copied. */
 export async function cloneImage(call: Call): Promise<void> {
     const { config, images, clock } = call.services;
     const options = { account: requireAccount(call), adminUuid: config.adminUuid, uuid: () => clock.uuid() };
-    const clone = await retried(subjectOf(call), (image) =>
+    const clone = await makeFrom(images, subjectOf(call), (image) =>
         makeClone(images, image, { ...options, now: clock.now() }),
     );
     call.sendJson(200, clone.render({ channels: call.version2, adminFields: false }).body);

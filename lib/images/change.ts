@@ -7,6 +7,10 @@ import type { Images } from './images';
 /** What says that somebody else was faster. */
 const CONFLICTS = [EtagConflict, ImageNotFound, DependencyConflict];
 
+function isConflict(err: unknown): boolean {
+    return CONFLICTS.some((conflict) => err instanceof conflict);
+}
+
 /** How often a change is tried against an image that other processes keep changing. */
 const ATTEMPTS = 50;
 
@@ -25,13 +29,13 @@ export interface Subject {
  *
  * @throws ApiError ServiceUnavailableError if others keep being faster
  */
-export async function retried<T>(subject: Subject, work: (image: Image) => Promise<T>): Promise<T> {
+async function retried<T>(subject: Subject, work: (image: Image) => Promise<T>): Promise<T> {
     let image = subject.known ?? (await subject.reload());
     for (let attempt = 1; ; attempt++) {
         try {
             return await work(image);
         } catch (err) {
-            if (!CONFLICTS.some((conflict) => err instanceof conflict)) {
+            if (!isConflict(err)) {
                 throw err;
             }
             if (attempt === ATTEMPTS) {
@@ -61,4 +65,26 @@ export async function changeImage(
     return images.turns.take(subject.uuid, async (waited) =>
         retried(waited || !known ? subject : { ...subject, known }, change),
     );
+}
+
+/**
+ * Makes something from an image, which may take long and hinders nobody who changes the image. Should somebody have
+ * done so, it is made again from the newest version, now in turn with them.
+ *
+ * @param work gives what was made; it throws what forbids it, or a conflict if the image is another by now
+ * @throws ApiError ServiceUnavailableError if others keep being faster
+ */
+export async function makeFrom<T>(
+    images: Images,
+    { known, ...subject }: Subject,
+    work: (image: Image) => Promise<T>,
+): Promise<T> {
+    try {
+        return await work(known ?? (await subject.reload()));
+    } catch (err) {
+        if (!isConflict(err)) {
+            throw err;
+        }
+        return images.turns.take(subject.uuid, () => retried(subject, work));
+    }
 }
