@@ -5,6 +5,7 @@ import { createAuthenticator } from './auth/index';
 import type { Clock } from './clock';
 import type { Config } from './config/types';
 import { openDatabase } from './db/index';
+import { openAccountDirectory } from './dc/index';
 import { Listener } from './http/listener';
 import { createHttpServer } from './http/server';
 import { importRemoteJob } from './images/import-job';
@@ -62,6 +63,8 @@ export async function startApp(config: Config, log: ServerLog): Promise<App> {
 
         const remotes = createRemotes({ config, log, serverName: identity.serverName });
         closers.push(() => remotes.close());
+        const accounts = await openAccountDirectory(config, log);
+        closers.push(async () => accounts?.close());
 
         const images = new Images({ config, database, storages, clock, log });
         const holder = clock.uuid();
@@ -76,7 +79,6 @@ export async function startApp(config: Config, log: ServerLog): Promise<App> {
                   config: config.jobs,
               });
         const jobs = engine ?? new UnavailableJobs(config.wfapi?.url ?? '');
-        const accounts = undefined;
         const importer = new Importer({ config, images, remotes, accounts, clock, log });
         engine?.register(importRemoteJob({ config, images, importer, clock, log }));
         const routes = existingRoutes(config);

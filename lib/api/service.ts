@@ -35,11 +35,12 @@ export function ping(call: Call): void {
 }
 
 export async function getState(call: Call): Promise<void> {
-    const { config, log, images } = call.services;
+    const { config, log, images, accounts } = call.services;
     const state = {
         cache: images.cacheState(),
         log: { level: log.level() },
         storageTypes: config.storageTypes,
+        ...(accounts && { ufds: { connected: accounts.connected } }),
     };
     if (config.databaseType === 'local') {
         await call.sendJsonStream(200, withRecords(state, images.records()));

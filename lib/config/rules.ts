@@ -38,13 +38,27 @@ const requiredByStorage =
             ? `config.${key} is missing; config.storageTypes lists "${key}", which needs it to be ${expected}`
             : undefined;
 
+const ufdsMissing = requiredInDc('ufds', 'an object with "url", "bindDN" and "bindPassword"');
+
+function checkUfds(settings: Settings): string | undefined {
+    const { url } = (settings.ufds ?? {}) as { url?: string };
+    if (settings.mode !== 'dc' || url === undefined) {
+        return ufdsMissing(settings);
+    }
+    return isLdapUrl(url)
+        ? undefined
+        : `config.ufds.url is ${JSON.stringify(url)}; it must be "ldaps://" or "ldap://", a host name, and a port if it is not the usual one`;
+}
+
+/** Whether it is scheme, host and port, and nothing else. The LDAP client takes no IPv6 address for a host. */
+function isLdapUrl(text: string): boolean {
+    return /^ldaps?:\/\/[^\s/?#@[\]]+\/?$/i.test(text) && URL.canParse(text);
+}
+
 function checkChannels(settings: Settings): string | undefined {
     const channels = settings.channels as ChannelConfig[] | undefined;
     if (!channels) {
         return undefined;
-    }
-    if (settings.mode === 'dc') {
-        return 'config.channels is set while config.mode is "dc"; channels exist only in modes "public" and "private"';
     }
     const defaults = channels.filter((channel) => channel.default === true).map(({ name }) => `"${name}"`);
     return defaults.length > 1
@@ -119,7 +133,7 @@ function shown(value: unknown): string {
 
 export const rules: Readonly<Record<string, Rule>> = {
     datacenterName: requiredInDc('datacenterName', 'the name of the datacenter'),
-    ufds: requiredInDc('ufds', 'an object with "url", "bindDN" and "bindPassword"'),
+    ufds: checkUfds,
     moray: (settings) =>
         settings.databaseType === 'moray' && settings.moray === undefined
             ? 'config.moray is missing; config.databaseType "moray" needs it to be an object with "host" and "port"'

@@ -65,12 +65,17 @@ const reserved = (schema: KeySchema): KeySchema => ({ ...schema, reserved: true 
 
 const DAY = 86_400_000;
 
-const time = (milliseconds: number, description: string, least = 10, most = DAY): KeySchema => ({
+const time = (
+    milliseconds: number | undefined,
+    description: string,
+    least = 10,
+    most = DAY,
+): KeySchema => ({
     expected:
         `a time from ${formatQuantity('time', least)} to ${formatQuantity('time', most)}: ` +
         'a number of ms, or a text with a unit such as "500ms", "10s" or "3m"',
     description,
-    default: milliseconds,
+    ...(milliseconds !== undefined && { default: milliseconds }),
     quantity: { kind: 'time', minimum: least, maximum: most },
 });
 
@@ -123,16 +128,46 @@ const properties: Record<string, KeySchema> = {
         'What kind of repository this is: of public images, of private ones, or the image service of a datacenter.',
     ),
     datacenterName: text('the name of the datacenter', 'Name of the datacenter; required in mode `dc`.'),
-    ufds: reserved({
+    ufds: {
         type: 'object',
         expected: 'an object with "url", "bindDN" and "bindPassword"',
         required: ['url', 'bindDN', 'bindPassword'],
         properties: {
-            url: text('an LDAP URL such as "ldaps://ufds.example.com"', 'URL of the account directory.'),
-            bindDN: text('a distinguished name', 'Who to log in as.'),
+            url: text(
+                'an LDAP URL such as "ldaps://ufds.example.com"',
+                'URL of the directory of accounts, required in mode `dc`: `ldaps://` (port 636) or `ldap://` (port 389).',
+            ),
+            bindDN: text('a distinguished name', 'Who to log in as, such as `cn=root`.'),
             bindPassword: text('the password for bindDN', 'Password of that login.'),
+            ca: {
+                type: 'string',
+                pattern: '^/',
+                expected: 'an absolute path',
+                description:
+                    'Path of PEM certificates to verify that of the directory with, and its host name. ' +
+                    'Absent: neither is verified.',
+            },
+            connectTimeout: time(4_000, 'How long one attempt to connect may take.'),
+            timeout: time(
+                undefined,
+                'How long the directory may take to answer. Absent: `ufds.clientTimeout`, or else 5s.',
+            ),
+            clientTimeout: time(undefined, 'Another name of `ufds.timeout`.'),
+            retry: {
+                type: 'object',
+                default: {},
+                expected: 'an object with "maxDelay"',
+                properties: {
+                    maxDelay: time(
+                        undefined,
+                        'Most time between attempts to connect, which begin 100 ms apart and never end. ' +
+                            'Absent: `ufds.retry.maxTimeout`, or else 30s.',
+                    ),
+                    maxTimeout: time(undefined, 'Another name of `ufds.retry.maxDelay`.'),
+                },
+            },
         },
-    }),
+    },
     moray: reserved({
         type: 'object',
         expected: 'an object with "host" and "port"',
@@ -264,7 +299,7 @@ const properties: Record<string, KeySchema> = {
         expected: 'an array of at least one channel',
         description:
             'Channels of images, each `{"name", "description", "default"?}`; one may be the default. ' +
-            'Of two with the same name the later counts. Not in mode `dc`.',
+            'Of two with the same name the later counts.',
     },
     authKeys: {
         type: 'object',
@@ -276,9 +311,14 @@ const properties: Record<string, KeySchema> = {
         expected: 'an object from user names to arrays of SSH public keys',
         description: 'Keys of the users who may write.',
     },
-    adminUuid: reserved(
-        optionalText('a uuid', 'Account of the operator: owner of imported images in mode `dc`.'),
-    ),
+    adminUuid: {
+        type: 'string',
+        pattern: '^([0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12})?$',
+        expected: 'a uuid in lower case',
+        description:
+            'Account of the operator. In mode `dc` it becomes the owner of imported images that have none. ' +
+            'Absent or empty: nobody.',
+    },
     serviceName: reserved(optionalText('a text', 'Label `service` of metrics.')),
     instanceUuid: reserved(optionalText('a uuid', 'Label `instance` of metrics.')),
     serverUuid: reserved(optionalText('a uuid', 'Label `server` of metrics.')),

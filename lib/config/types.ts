@@ -9,6 +9,20 @@ export interface ChannelConfig {
     default?: boolean;
 }
 
+/** Times in ms. */
+export interface UfdsConfig {
+    /** `ldap:` or `ldaps:`. */
+    url: string;
+    bindDN: string;
+    bindPassword: string;
+    /** Path of the certificates to verify the server's with; without it nothing is verified. */
+    ca?: string;
+    connectTimeout: number;
+    timeout?: number;
+    clientTimeout?: number;
+    retry: { maxDelay?: number; maxTimeout?: number };
+}
+
 export interface MantaConfig {
     url: string;
     user: string;
@@ -95,6 +109,8 @@ export interface Config {
     permitInsecure: boolean;
     datacenterName?: string;
     adminUuid?: string;
+    /** There in mode `dc`; elsewhere not looked at. */
+    ufds?: UfdsConfig;
     channels?: ChannelConfig[];
     placeholderImageLifespanDays: number;
     allowLocalCreateImageFromVm: boolean;

@@ -8,6 +8,8 @@ export interface Account {
 }
 
 export interface AccountDirectory {
+    /** Whether there is a connection to it at the moment. */
+    readonly connected: boolean;
     /**
      * The account with this uuid; undefined if the directory says that there is none.
      * @throws ApiError ServiceUnavailableError if the directory cannot be asked

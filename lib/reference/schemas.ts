@@ -221,6 +221,23 @@ export const schemas = {
                 description: 'The storages it has.',
             },
             db: { type: 'object', description: 'The records of the embedded database.' },
+            ufds: {
+                type: 'object',
+                properties: {
+                    connected: flag('Whether there is a connection to it.'),
+                },
+                description: 'The directory of accounts, in mode dc.',
+            },
+        },
+    },
+    Channel: {
+        type: 'object',
+        description: 'A channel of the server, as it is configured.',
+        required: ['name', 'description'],
+        properties: {
+            name: text('The name.'),
+            description: text('What the channel is for.'),
+            default: flag('Whether it is meant where none is named.'),
         },
     },
     Job: {
@@ -348,6 +365,7 @@ const ANSWERS: Readonly<Record<string, Schema>> = {
     Ping: ref('Ping'),
     AdminGetState: ref('State'),
     AdminReloadAuthKeys: ref('Nothing'),
+    ListChannels: { type: 'array', items: ref('Channel') },
     ListImages: { type: 'array', items: ref('Manifest') },
     ListJobs: { type: 'array', items: ref('Job') },
     ListImageJobs: { type: 'array', items: ref('Job') },

@@ -1,0 +1,22 @@
+import type Logger from 'bunyan';
+import type { Config } from '../config/types';
+import type { AccountDirectory } from './driver';
+
+/**
+ * The directory of accounts, which connects by itself. Undefined outside a datacenter, where there are no accounts
+ * (manifest.md §4) and its code is not even loaded. Whoever opens it closes it.
+ *
+ * @throws ConfigError
+ */
+export async function openAccountDirectory(
+    { mode, ufds }: Config,
+    log: Logger,
+): Promise<AccountDirectory | undefined> {
+    if (mode !== 'dc' || !ufds) {
+        return undefined;
+    }
+    const { Ufds } = await import('./ufds.js');
+    const directory = new Ufds(ufds, log);
+    await directory.open();
+    return directory;
+}
