@@ -2,10 +2,12 @@
 import { ApiError, validationFailed } from '../errors';
 import { activate, withState } from '../images/activation';
 import type { Image } from '../images/image';
+import { assertOwnerExists } from '../images/owner';
 import { applyUpdate } from '../images/update';
 import type { RawImage } from '../manifest';
 import type { Call } from './call';
 import { mutate, sendImage } from './mutate';
+
 import { account } from './steps';
 
 export async function activateImage(call: Call): Promise<void> {
@@ -31,8 +33,15 @@ export async function disableImage(call: Call): Promise<void> {
 
 export async function updateImage(call: Call): Promise<void> {
     const { images } = call.services;
+    let ownerChecked = false;
     const saved = await mutate(call, async (current) => {
         const raw = applyUpdate(current.raw, call.state.body, { account: account(call) });
+        // Only one that is given: an image whose owner is gone must stay changeable. It is the same at every attempt.
+        if (!ownerChecked && Object.hasOwn(call.state.body as object, 'owner')) {
+            images.assertValid(raw);
+            await assertOwnerExists(call.services, raw.owner);
+            ownerChecked = true;
+        }
         return raw.uuid === current.uuid ? images.save(current, raw) : moveImage(call, current, raw);
     });
     sendImage(call, saved);

@@ -4,6 +4,7 @@ import { ApiError, invalidParameter } from '../errors';
 import { buildImage, noOrigin, prepareCreate } from '../images/create';
 import { parseListQuery, type ListMarker } from '../images/list-query';
 import type { ListBody } from '../images/images';
+import { assertOwnerExists } from '../images/owner';
 import type { Call } from './call';
 import { evaluateConditions, opaqueTag } from './conditional';
 import { mutate, sendImage } from './mutate';
@@ -97,7 +98,8 @@ export function getImage(call: Call): void {
 
 export async function createImage(call: Call): Promise<void> {
     const { images, clock } = call.services;
-    const { manifest, origin } = prepareCreate(call.state.body, { account: account(call) });
+    const { manifest, owner, origin } = prepareCreate(call.state.body, { account: account(call) });
+    await assertOwnerExists(call.services, owner);
     if (origin !== undefined && !(await images.has(origin))) {
         throw noOrigin(origin);
     }

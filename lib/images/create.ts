@@ -149,7 +149,7 @@ export function importOwner(
     }
     const owner = requireOwner(manifest.owner);
     return owner === UNSET_OWNER_UUID
-        ? { owner: adminUuid ?? owner, mustExist: false }
+        ? { owner: isUuid(adminUuid) ? adminUuid : owner, mustExist: false }
         : { owner, mustExist: true };
 }
 

@@ -142,6 +142,15 @@ describe('importOwner (manifest.md §4)', () => {
         });
     });
 
+    it('stays unset without an admin', () => {
+        for (const adminUuid of [undefined, '']) {
+            assert.equal(
+                importOwner({ owner: UNSET_OWNER_UUID }, { mode: 'dc', adminUuid }).owner,
+                UNSET_OWNER_UUID,
+            );
+        }
+    });
+
     it('has to be a uuid in a datacenter', () => {
         assert.equal(
             failure(() => importOwner({}, { mode: 'dc' })),
