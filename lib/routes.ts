@@ -10,6 +10,7 @@ import { cloneImage } from './api/clone';
 import { createImageFromVm } from './api/create-from-vm';
 import { exportImage } from './api/export';
 import { DOCS, getPage, redirectToDocs } from './api/docs';
+import { addImageToChannel, listChannels } from './api/channels';
 import { favicon } from './api/favicon';
 import { addImageFile, getImageFile, getSecondImageFile } from './api/files';
 import { addImageFileFromUrl } from './api/from-url';
@@ -160,6 +161,19 @@ const table: readonly Route[] = [
         handler: reloadAuthKeys,
     },
     {
+        name: 'ListChannels',
+        method: 'GET',
+        path: '/channels',
+        summary: 'Lists the channels of the server, as they are configured.',
+        auth: 'passive',
+        needsChannels: true,
+        answers: 'json',
+        parameters: [],
+        errors: ['UnauthorizedError'],
+        steps: [authenticate],
+        handler: listChannels,
+    },
+    {
         name: 'ListImages',
         method: 'GET',
         path: '/images',
@@ -219,6 +233,7 @@ const table: readonly Route[] = [
             'UnauthorizedError',
             'ValidationFailed',
             'InvalidParameter',
+            'OwnerDoesNotExist',
             'OriginDoesNotExist',
             ...BODY_ERRORS,
             ...WRITE_ERRORS,
@@ -516,7 +531,17 @@ const table: readonly Route[] = [
     ]),
     action('EnableImage', 'enable', 'Makes a disabled image available again.', enableImage),
     action('DisableImage', 'disable', 'Hides an image from lists of active images.', disableImage),
+    {
+        ...action(
+            'ChannelAddImage',
+            'channel-add',
+            'Adds an image to the channel that `channel` of the body names.',
+            addImageToChannel,
+        ),
+        needsChannels: true,
+    },
     action('UpdateImage', 'update', 'Changes fields of the manifest.', updateImage, [
+        'OwnerDoesNotExist',
         'NotImplemented',
         'ImageUuidAlreadyExists',
         'StorageIsDown',

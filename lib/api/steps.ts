@@ -1,7 +1,9 @@
 /** The steps that run before a handler, in the order its row of the route table gives (endpoints.md §2). */
+import type { ChannelConfig } from '../config/types';
 import { ApiError, invalidParameter, validationFailed } from '../errors';
 import { canRead } from '../images/access';
 import type { Image } from '../images/image';
+import { show } from '../images/json';
 import { isUuid } from '../manifest';
 import type { Call } from './call';
 import { evaluateConditions } from './conditional';
@@ -48,10 +50,16 @@ function configuredChannel(call: Call, anyAllowed: boolean): string | undefined 
         );
     }
     if (!(anyAllowed && name === '*') && !channels.some((channel) => channel.name === name)) {
-        const known = channels.map((channel) => channel.name).join(', ');
-        throw validationFailed(`There is no channel "${name}"; this server has: ${known}.`, 'channel');
+        throw unknownChannel('Parameter "channel"', name, channels);
     }
     return name;
+}
+
+/** 422 about a channel that is not configured; `what` says where it was given. */
+export function unknownChannel(what: string, given: unknown, channels: readonly ChannelConfig[]): ApiError {
+    const known = channels.map(({ name }) => name).join(', ');
+    const found = given === undefined ? 'missing' : show(given);
+    return validationFailed(`${what} is ${found}; it takes one of the channels ${known}.`, 'channel');
 }
 
 /** The channel to work in: the one asked for, or the default one. */

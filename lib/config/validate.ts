@@ -7,7 +7,7 @@ import { nearestName } from './nearest';
 import { parseQuantity } from './quantity';
 import { rules, unusedBlocks, type Settings } from './rules';
 import { configSchema, knownKeys, type KeySchema } from './schema';
-import type { Config } from './types';
+import type { ChannelConfig, Config } from './types';
 
 const LONGEST_VALUE_SHOWN = 80;
 
@@ -91,7 +91,17 @@ export function effectiveConfig(
         }
     }
     effective.databaseDir ??= effective.dataDir;
+    if (effective.channels !== undefined) {
+        effective.channels = lastOfEachName(effective.channels as ChannelConfig[]);
+    }
     return effective as Config;
+}
+
+/** Of channels with the same name the later counts (config.md §2.1). */
+function lastOfEachName(channels: readonly ChannelConfig[]): ChannelConfig[] {
+    return channels.filter(
+        ({ name }, index) => !channels.slice(index + 1).some((later) => later.name === name),
+    );
 }
 
 function unknownIn(block: Settings, names: readonly string[], prefix: string): string[] {

@@ -2,12 +2,7 @@
 import assert from 'node:assert/strict';
 import { assertError, at, FILE, MANIFEST, sha1, type Manifest } from '../support/api';
 import { testImage } from '../support/images';
-import { Registry } from '../support/registry';
-
-const CHANNELS = [
-    { name: 'dev', description: 'Anything.', default: true },
-    { name: 'release', description: 'What is done.' },
-];
+import { CHANNELS, Registry } from '../support/registry';
 
 describe('Channels', () => {
     let registry: Registry;

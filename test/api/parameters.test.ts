@@ -3,9 +3,7 @@ import assert from 'node:assert/strict';
 import type { Route } from '../../lib/api/route';
 import { routes } from '../../lib/routes';
 import { assertError, OWNER, type Answer, type Manifest } from '../support/api';
-import { Registry } from '../support/registry';
-
-const CHANNELS = [{ name: 'dev', description: 'Anything.', default: true }];
+import { CHANNELS, Registry } from '../support/registry';
 
 describe('Parameters that repeat or nest', () => {
     let registry: Registry;

@@ -172,6 +172,31 @@ describe('loadConfig (config.md §1 to §3)', () => {
                 { mode: 'dc', datacenterName: 'e', ufds: { ...ufds, bindPassword: undefined } },
                 /^config\.ufds\.bindPassword is missing; /,
             ],
+            ...[
+                'ufds.example.com',
+                'https://ufds',
+                'ldap://',
+                'ldap://h:99999',
+                'ldap://h/o=smartdc',
+                'ldap://u:p@h',
+                'ldap://[::1]',
+                'ldap://a b',
+            ].map((url): [string, Record<string, unknown>, RegExp] => [
+                `accounts at ${url}`,
+                { mode: 'dc', datacenterName: 'e', ufds: { ...ufds, url } },
+                /^config\.ufds\.url is ".*"; .*"ldaps:\/\/"/,
+            ]),
+            [
+                'accounts with a certificate at a relative path',
+                { mode: 'dc', datacenterName: 'e', ufds: { ...ufds, ca: 'ca.pem' } },
+                /^config\.ufds\.ca is "ca\.pem"; .*absolute path/,
+            ],
+            [
+                'accounts with endless patience',
+                { mode: 'dc', datacenterName: 'e', ufds: { ...ufds, timeout: 0 } },
+                /^config\.ufds\.timeout is 0; /,
+            ],
+            ['an admin that is no account', { adminUuid: 'admin' }, /^config\.adminUuid is "admin"; .*uuid/],
             ['Moray without its block', { databaseType: 'moray' }, /^config\.moray is missing; /],
             [
                 'Moray without a port',
@@ -242,11 +267,6 @@ describe('loadConfig (config.md §1 to §3)', () => {
                 'two default channels',
                 { channels: ['a', 'b'].map((name) => ({ name, description: '', default: true })) },
                 /^config\.channels marks "a" and "b" as default; /,
-            ],
-            [
-                'channels in dc',
-                { mode: 'dc', datacenterName: 'e', ufds, channels: [{ name: 'dev', description: '' }] },
-                /^config\.channels is set while config\.mode is "dc"; /,
             ],
             [
                 'one key instead of an array',
@@ -402,6 +422,22 @@ describe('loadConfig (config.md §1 to §3)', () => {
                 [],
             );
         });
+    });
+
+    it('takes of channels with the same name the later', () => {
+        const channels = [
+            { name: 'dev', description: 'one', default: true },
+            { name: 'release', description: '' },
+            { name: 'dev', description: 'two' },
+        ];
+        assert.deepEqual(load({ channels }).channels, channels.slice(1));
+    });
+
+    it('gives the directory of accounts its times', () => {
+        const block = { ...ufds, retry: { maxDelay: '5s' }, clientTimeout: 700, idleTimeout: 90_000 };
+        const dc = load({ mode: 'dc', datacenterName: 'e', ufds: block });
+        assert.deepEqual(dc.ufds, { ...block, connectTimeout: 4000, retry: { maxDelay: 5000 } });
+        assert.deepEqual(load({ mode: 'dc', datacenterName: 'e', ufds }).ufds?.retry, {});
     });
 
     it('is described key by key in the operator guide', () => {
