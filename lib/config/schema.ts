@@ -65,12 +65,7 @@ const reserved = (schema: KeySchema): KeySchema => ({ ...schema, reserved: true 
 
 const DAY = 86_400_000;
 
-const time = (
-    milliseconds: number | undefined,
-    description: string,
-    least = 10,
-    most = DAY,
-): KeySchema => ({
+const time = (milliseconds: number | undefined, description: string, least = 10, most = DAY): KeySchema => ({
     expected:
         `a time from ${formatQuantity('time', least)} to ${formatQuantity('time', most)}: ` +
         'a number of ms, or a text with a unit such as "500ms", "10s" or "3m"',
