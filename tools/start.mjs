@@ -137,6 +137,8 @@ Try:
   curl -T FILE '${url}/images/UUID/file?compression=none'
   curl -X POST '${url}/images/UUID?action=activate'
 
+Its documentation, with every endpoint: ${url}/docs/
+
 Ctrl-C stops it.
 `;
 }
