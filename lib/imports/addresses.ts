@@ -81,24 +81,31 @@ function readingsOf(address: string): Reading[] {
     }
 }
 
-function listOf(entries: readonly string[]): BlockList {
-    const list = new BlockList();
-    for (const network of entries.map(parseNetwork)) {
-        if (network) {
-            list.addSubnet(network.address, network.prefix, network.family);
+/** Ranges of addresses, each family by itself: one BlockList would take ::/0 for every IPv4 address as well. */
+class Ranges {
+    readonly #lists = { ipv4: new BlockList(), ipv6: new BlockList() };
+
+    constructor(entries: readonly string[]) {
+        for (const network of entries.map(parseNetwork)) {
+            if (network) {
+                this.#lists[network.family].addSubnet(network.address, network.prefix, network.family);
+            }
         }
     }
-    return list;
+
+    has({ address, family }: Reading): boolean {
+        return this.#lists[family].check(address, family);
+    }
 }
 
 /** A list of what is denied, and one of what is allowed all the same; entries that are no addresses are passed over. */
 export class AddressRules {
-    readonly #denied: BlockList;
-    readonly #allowed: BlockList;
+    readonly #denied: Ranges;
+    readonly #allowed: Ranges;
 
     constructor({ allow, deny }: { allow: readonly string[]; deny: readonly string[] }) {
-        this.#denied = listOf(deny);
-        this.#allowed = listOf(allow);
+        this.#denied = new Ranges(deny);
+        this.#allowed = new Ranges(allow);
     }
 
     /** Whether a connection may be made to the address. What is no IP address is not permitted. */
@@ -106,11 +113,7 @@ export class AddressRules {
         const readings = readingsOf(address);
         return (
             readings.length > 0 &&
-            readings.every(
-                (reading) =>
-                    !this.#denied.check(reading.address, reading.family) ||
-                    this.#allowed.check(reading.address, reading.family),
-            )
+            readings.every((reading) => !this.#denied.has(reading) || this.#allowed.has(reading))
         );
     }
 }

@@ -5,6 +5,7 @@ import https from 'node:https';
 import type { LookupFunction, Socket } from 'node:net';
 import { buildConnector } from 'undici';
 import { portOf } from '../config/outbound';
+import { formatQuantity } from '../config/quantity';
 import { refusal, type Targets } from './targets';
 
 type Connector = buildConnector.connector;
@@ -21,12 +22,17 @@ interface ConnectOptions {
     timeout: number;
     /** Refuse certificates that cannot be verified. */
     verify: boolean;
+    /** Certificates (PEM) of the authorities that count; by default those that Node.js knows. */
+    ca?: string | undefined;
 }
 
 /** A proxy that refused, or could not be used. Its message holds no secrets. */
 export class ProxyFailure extends Error {
     override readonly name = 'ProxyFailure';
 }
+
+const unreachable = (err: unknown): ProxyFailure =>
+    err instanceof ProxyFailure ? err : new ProxyFailure('The proxy could not be reached.', { cause: err });
 
 /** A `lookup` for sockets: they connect to the addresses it gives and never resolve a name again. */
 function lookupWith(addressesOf: (hostname: string) => Promise<LookupAddress[]>): LookupFunction {
@@ -74,9 +80,9 @@ function dialer({ targets, timeout }: ConnectOptions): (endpoint: Endpoint) => P
 /** A connector for undici that dials, and puts TLS over the connection where the URL asks for it. */
 function connectorOver(
     dial: (endpoint: Endpoint) => Promise<Socket>,
-    { timeout, verify }: ConnectOptions,
+    { timeout, verify, ca }: ConnectOptions,
 ): Connector {
-    const secure = buildConnector({ timeout, rejectUnauthorized: verify });
+    const secure = buildConnector({ timeout, rejectUnauthorized: verify, ...(ca !== undefined && { ca }) });
     const open = async (options: buildConnector.Options): Promise<Socket> => {
         const { hostname, protocol } = options;
         const port = options.port === '' ? (protocol === 'https:' ? 443 : 80) : Number(options.port);
@@ -123,13 +129,24 @@ export class Proxy {
                 : { 'proxy-authorization': `Basic ${Buffer.from(credentials).toString('base64')}` };
     }
 
+    /** Connects to the proxy itself, for requests by their full URL. */
+    connector({ timeout, ca }: Pick<ConnectOptions, 'timeout' | 'ca'>): Connector {
+        const connect = buildConnector({ timeout, ...(ca !== undefined && { ca }) });
+        return (options, callback) => {
+            connected(connect, options).then(
+                (socket) => callback(null, socket),
+                (err: unknown) => callback(unreachable(err), null),
+            );
+        };
+    }
+
     /** Connects to targets through tunnels of this proxy. */
     tunnelConnector(options: ConnectOptions): Connector {
-        return connectorOver((endpoint) => this.#tunnel(endpoint, options.timeout), options);
+        return connectorOver((endpoint) => this.#tunnel(endpoint, options), options);
     }
 
     /** A connection that the proxy passes on to the endpoint. @throws ProxyFailure, or the error of the connection */
-    #tunnel({ hostname, port }: Endpoint, timeout: number): Promise<Socket> {
+    #tunnel({ hostname, port }: Endpoint, { timeout, ca }: ConnectOptions): Promise<Socket> {
         const authority = `${hostname.includes(':') ? `[${hostname}]` : hostname}:${port}`;
         return new Promise((resolve, reject) => {
             const request = (this.#url.protocol === 'https:' ? https : http).request({
@@ -139,10 +156,13 @@ export class Proxy {
                 path: authority,
                 headers: { ...this.headers, host: authority },
                 agent: false,
+                ...(ca !== undefined && { ca }),
             });
             const timer = setTimeout(() => {
                 request.destroy(
-                    new ProxyFailure(`The proxy did not connect to ${authority} within ${timeout} ms.`),
+                    new ProxyFailure(
+                        `The proxy did not connect to ${authority} within ${formatQuantity('time', timeout)}.`,
+                    ),
                 );
             }, timeout);
             request.once('connect', ({ statusCode = 0 }, socket: Socket, head) => {
@@ -163,11 +183,7 @@ export class Proxy {
             });
             request.once('error', (err) => {
                 clearTimeout(timer);
-                reject(
-                    err instanceof ProxyFailure
-                        ? err
-                        : new ProxyFailure('The proxy could not be reached.', { cause: err }),
-                );
+                reject(unreachable(err));
             });
             request.end();
         });

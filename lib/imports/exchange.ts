@@ -2,6 +2,7 @@
 import type { Dispatcher } from 'undici';
 import type { OutboundConfig } from '../config/types';
 import { nesting } from '../nesting';
+import { unlessAborted } from './abort';
 import { RemoteFailure, type RemoteBody, type RemoteContext } from './driver';
 import { BadAnswer, BodyFault, failureOf } from './failures';
 
@@ -35,23 +36,6 @@ export interface Answer extends RemoteBody {
 
 type Incoming = Dispatcher.ResponseData;
 
-/** A promise that rejects when the signal is aborted; undici itself waits for a connection first. */
-async function unlessAborted<T>(signal: AbortSignal, promise: Promise<T>): Promise<T> {
-    let stop: (() => void) | undefined;
-    const aborted = new Promise<never>((_resolve, reject) => {
-        stop = () => reject(signal.reason as Error);
-        signal.addEventListener('abort', stop);
-    });
-    try {
-        signal.throwIfAborted();
-        return await Promise.race([promise, aborted]);
-    } finally {
-        if (stop) {
-            signal.removeEventListener('abort', stop);
-        }
-    }
-}
-
 /** Ends an answer whose body nobody wants. */
 function discard({ body }: Incoming): void {
     body.on('error', () => undefined).destroy();
@@ -59,6 +43,7 @@ function discard({ body }: Incoming): void {
 
 async function send(exchange: Exchange, signal: AbortSignal): Promise<Incoming> {
     const { dispatcher, origin, path, headers, outbound } = exchange;
+    signal.throwIfAborted();
     const interim = new AbortController();
     let interims = 0;
     const request = dispatcher.request({
@@ -75,8 +60,7 @@ async function send(exchange: Exchange, signal: AbortSignal): Promise<Incoming> 
             }
         },
     });
-    // Nobody waits for it any more if the signal comes first.
-    request.catch(() => undefined);
+    // undici itself would wait for the connection before it heeds the signal.
     return unlessAborted(signal, request);
 }
 

@@ -31,6 +31,8 @@ const sentences: Readonly<Record<string, (times: Times) => string>> = {
         `did not accept the connection within ${within(connectTimeout)}.`,
     UND_ERR_HEADERS_TIMEOUT: ({ answerTimeout }) => `did not answer within ${within(answerTimeout)}.`,
     UND_ERR_BODY_TIMEOUT: ({ idleTimeout }) => `stopped sending: no byte came for ${within(idleTimeout)}.`,
+    UND_ERR_DESTROYED: () => 'was not asked to the end: this server is stopping.',
+    UND_ERR_CLOSED: () => 'was not asked: this server is stopping.',
     UND_ERR_HEADERS_OVERFLOW: () => 'sent headers that are too large.',
     UND_ERR_RES_CONTENT_LENGTH_MISMATCH: () => 'sent fewer or more bytes than it had announced.',
     ERR_TLS_CERT_ALTNAME_INVALID: () => 'has a certificate for another name.',
@@ -56,7 +58,10 @@ function sentence(err: unknown, times: Times): string {
     if (known) {
         return known(times);
     }
-    if (code?.startsWith('HPE_') || code?.startsWith('UND_ERR_INFO')) {
+    if (code === 'EPROTO' || code?.startsWith('ERR_SSL_')) {
+        return 'does not speak TLS as this server does.';
+    }
+    if (code?.startsWith('HPE_') || (err instanceof Error && err.name === 'HTTPParserError')) {
         return 'sent what is no HTTP.';
     }
     return `could not be talked to${code === undefined ? '' : ` (${code})`}.`;

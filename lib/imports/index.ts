@@ -1,9 +1,9 @@
 import type Logger from 'bunyan';
 import { Agent, Pool } from 'undici';
 import type { Config } from '../config/types';
-import { parseUrl, portOf } from '../config/outbound';
+import { parseUrl } from '../config/outbound';
 import { directConnector, Proxy } from './connect';
-import { OutboundRefused, type Remotes } from './driver';
+import type { Remotes } from './driver';
 import { fetchBody } from './exchange';
 import { Repository, type Route } from './repository';
 import { systemResolver, Targets, type Resolve } from './targets';
@@ -15,6 +15,8 @@ export interface RemotesOptions {
     serverName: string;
     /** Finds the addresses of host names; by default as the operating system does. */
     resolve?: Resolve;
+    /** Certificates (PEM) of the authorities that count; by default those that Node.js knows. */
+    ca?: string;
 }
 
 /** Idle connections are kept this long, and at most as long as servers say. ms */
@@ -22,10 +24,10 @@ const KEEP_ALIVE = 4000;
 const LONGEST_KEEP_ALIVE = 30_000;
 
 /** The clients of other servers. Nothing is connected before it is asked for. */
-export function createRemotes({ config, log, serverName, resolve }: RemotesOptions): Remotes {
+export function createRemotes({ config, log, serverName, resolve, ca }: RemotesOptions): Remotes {
     const { outbound } = config;
     const targets = new Targets(config, log, resolve ?? systemResolver());
-    const connecting = { targets, timeout: outbound.connectTimeout };
+    const connecting = { targets, timeout: outbound.connectTimeout, ca };
     const pool = {
         connections: config.maxSockets,
         keepAliveTimeout: KEEP_ALIVE,
@@ -42,37 +44,24 @@ export function createRemotes({ config, log, serverName, resolve }: RemotesOptio
             ? proxy.tunnelConnector({ ...connecting, verify })
             : directConnector({ ...connecting, verify }),
     });
-    const proxied =
-        proxy && new Pool(proxy.origin, { ...pool, connect: { timeout: outbound.connectTimeout } });
-
-    /** What can be known of a target behind a proxy: the addresses its name has here. @throws OutboundRefused */
-    const judgeBehindProxy = async (url: URL): Promise<void> => {
-        if (targets.trusts(url.hostname, portOf(url))) {
-            return;
-        }
-        try {
-            await targets.addressesOf(url.hostname);
-        } catch (err) {
-            if (err instanceof OutboundRefused) {
-                throw err;
-            }
-            log.debug({ err, host: url.host }, 'the name is left to the proxy to resolve');
-        }
+    const askedByUrl = proxy && {
+        proxy,
+        dispatcher: new Pool(proxy.origin, { ...pool, connect: proxy.connector(connecting) }),
     };
 
-    const route: Route = async (url, headers) => {
+    const route: Route = async (url, headers, signal) => {
         if (proxy) {
-            await judgeBehindProxy(url);
+            await targets.judgeAsFarAsKnown(url, outbound.connectTimeout, signal);
         }
         const path = `${url.pathname}${url.search}`;
-        if (!proxy || !proxied || url.protocol === 'https:') {
+        if (!askedByUrl || url.protocol === 'https:') {
             return { dispatcher: repositories, origin: url.origin, path, headers };
         }
         return {
-            dispatcher: proxied,
-            origin: proxy.origin,
+            dispatcher: askedByUrl.dispatcher,
+            origin: askedByUrl.proxy.origin,
             path: `${url.origin}${path}`,
-            headers: { ...headers, ...proxy.headers, host: url.host },
+            headers: { ...headers, ...askedByUrl.proxy.headers, host: url.host },
         };
     };
 
@@ -100,7 +89,11 @@ export function createRemotes({ config, log, serverName, resolve }: RemotesOptio
             );
         },
         close: async () => {
-            await Promise.all([downloads.destroy(), repositories.destroy(), proxied?.destroy()]);
+            await Promise.all([
+                downloads.destroy(),
+                repositories.destroy(),
+                askedByUrl?.dispatcher.destroy(),
+            ]);
         },
     };
 }

@@ -7,6 +7,7 @@ import { RemoteFailure, type RemoteBody, type RemoteContext, type RemoteReposito
 export type Route = (
     url: URL,
     headers: Record<string, string>,
+    signal: AbortSignal,
 ) => Promise<Omit<Exchange, 'outbound' | 'host'>>;
 
 export interface RepositoryOptions {
@@ -50,7 +51,7 @@ export class Repository implements RemoteRepository {
     }
 
     async #exchange(
-        { requestId }: RemoteContext,
+        { requestId, signal }: RemoteContext,
         uuid: string,
         suffix: string,
         query: Record<string, string | undefined>,
@@ -65,13 +66,14 @@ export class Repository implements RemoteRepository {
                 url.searchParams.set(name, value);
             }
         }
-        const exchange = await route(url, {
+        const headers = {
             accept: 'application/json',
             'accept-version': '*',
             'accept-encoding': 'identity',
             'user-agent': serverName,
             ...(HEADER_VALUE.test(requestId) && { 'request-id': requestId }),
-        });
+        };
+        const exchange = await route(url, headers, signal);
         return { ...exchange, host: url.host, outbound };
     }
 }

@@ -7,6 +7,7 @@ import type { Config } from '../config/types';
 import { comparableHost, parseHost, parseNetwork, parseUrl, portOf } from '../config/outbound';
 import { AddressRules } from './addresses';
 import { OutboundRefused } from './driver';
+import { unlessAborted } from './abort';
 
 /** Finds every address of a host name. @throws Error with a `code` as those of node:dns */
 export type Resolve = (hostname: string) => Promise<LookupAddress[]>;
@@ -22,16 +23,21 @@ const MOST_LOOKUPS = 2;
 
 /** Resolves as the operating system does, /etc/hosts included. */
 export function systemResolver(): Resolve {
+    return inTurns((hostname) => lookup(hostname, { all: true }), MOST_LOOKUPS);
+}
+
+/** The resolver with so many calls at once at most; others wait for their turn. */
+export function inTurns(resolve: Resolve, most: number): Resolve {
     let running = 0;
     const waiting: (() => void)[] = [];
     return async (hostname) => {
-        if (running >= MOST_LOOKUPS) {
+        if (running >= most) {
             await new Promise<void>((turn) => waiting.push(turn));
         } else {
             running++;
         }
         try {
-            return await lookup(hostname, { all: true });
+            return await resolve(hostname);
         } finally {
             const next = waiting.shift();
             if (next) {
@@ -151,6 +157,29 @@ export class Targets {
         const addresses = this.#known(host) ?? (await this.resolve(host));
         this.#judge(host, addresses);
         return [...addresses];
+    }
+
+    /**
+     * Judges a target that a proxy will connect to: by the addresses its name has here, if it has some. A name that is
+     * not found here, or not in time, is left to the proxy.
+     *
+     * @param milliseconds that resolving may take
+     * @throws OutboundRefused, or the reason of the signal
+     */
+    async judgeAsFarAsKnown(url: URL, milliseconds: number, signal: AbortSignal): Promise<void> {
+        if (this.trusts(url.hostname, portOf(url))) {
+            return;
+        }
+        const late = AbortSignal.timeout(milliseconds);
+        try {
+            await unlessAborted(AbortSignal.any([signal, late]), this.addressesOf(url.hostname));
+        } catch (err) {
+            signal.throwIfAborted();
+            if (err instanceof OutboundRefused) {
+                throw err;
+            }
+            this.#log.debug({ err, host: url.host }, 'the name is left to the proxy to resolve');
+        }
     }
 
     /** The addresses of a host, not judged. @throws the error of the resolver */
