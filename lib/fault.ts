@@ -42,6 +42,14 @@ export const faultPoints = [
     /** An object that no record refers to is deleted: its bytes are gone, then its row. */
     'dispose:deleted',
     'dispose:forgotten',
+
+    /** A job: its row is written; an attempt at a step is counted, the step is done, its result is written. */
+    'job:created',
+    'job:begun',
+    'job:done',
+    'job:recorded',
+    /** A job is canceled: its row says so. */
+    'job:canceled',
 ] as const;
 
 export type FaultPoint = (typeof faultPoints)[number];

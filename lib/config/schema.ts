@@ -184,22 +184,26 @@ const properties: Record<string, KeySchema> = {
             },
         },
     }),
-    wfapi: reserved({
+    wfapi: {
         type: 'object',
         expected: 'an object with "url" and "workflows"',
         required: ['url', 'workflows'],
         properties: {
-            url: text('a URL', 'URL of the workflow service. Absent: jobs run in this server.'),
-            workflows: {
+            url: text(
+                'a URL',
+                'URL of the workflow service of the datacenter. Absent: jobs run in this server. This version cannot ' +
+                    'talk to it: with the key, no jobs are run.',
+            ),
+            workflows: reserved({
                 type: 'array',
                 items: { type: 'string', expected: 'the name of a workflow' },
                 expected: 'an array of workflow names',
                 description: 'Workflows to register.',
-            },
-            forceReplace: flag('Replace registered workflows.'),
-            forceMd5Check: flag('Replace registered workflows whose content differs.'),
+            }),
+            forceReplace: reserved(flag('Replace registered workflows.')),
+            forceMd5Check: reserved(flag('Replace registered workflows whose content differs.')),
         },
-    }),
+    },
     authType: oneOf(
         ['none', 'signature'],
         'How writers prove who they are: not at all, or by HTTP Signature.',

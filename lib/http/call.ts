@@ -100,7 +100,7 @@ export class HttpCall implements Call {
         return this.#pathParameter;
     }
     get origin(): string {
-        return originOf(this.req);
+        return originOf(this.req.socket, this.req.headers);
     }
     get contentLength(): number | undefined {
         return announcedLength(this.req);

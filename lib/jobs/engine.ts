@@ -4,6 +4,7 @@ import type { Clock } from '../clock';
 import type { JobsConfig } from '../config/types';
 import { EtagConflict, type JobStore, type LeaseStore } from '../db/driver';
 import { ApiError } from '../errors';
+import { faultPoint } from '../fault';
 import { LeasedTask } from '../leased-task';
 import type { Job, JobDefinition, JobFilter, JobService, NewJob } from './driver';
 import { JobRun } from './run';
@@ -124,6 +125,7 @@ export class JobEngine implements JobService {
         const now = clock.now();
         const row = newRow(job, definition, { uuid: clock.uuid(), now, attempts: config.attempts });
         const stored = await jobs.put(row, null);
+        faultPoint('job:created');
         this.#lookIn(0);
         return shown(rowOf(stored), now);
     }
@@ -151,6 +153,7 @@ export class JobEngine implements JobService {
             const change = canceled(row.value, this.#definitions.get(row.task), clock.now());
             try {
                 const written = await jobs.put(changed(row, change), stored.etag);
+                faultPoint('job:canceled');
                 this.#held
                     .get(uuid)
                     ?.run.refresh()

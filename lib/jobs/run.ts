@@ -3,6 +3,7 @@ import type Logger from 'bunyan';
 import type { Clock } from '../clock';
 import type { JobsConfig } from '../config/types';
 import type { JobStore, StoredJob } from '../db/driver';
+import { faultPoint } from '../fault';
 import type { JobContext, JobDefinition, JobStep } from './driver';
 import { errorOf, StepAbandoned, StepTimeout } from './failure';
 import { Interruption, type InterruptionKind } from './interruption';
@@ -135,7 +136,9 @@ export class JobRun {
     async #attempt(phase: Phase, step: JobStep): Promise<number | 'on' | undefined> {
         const { clock } = this.#parts;
         const startedAt = clock.now();
+        faultPoint('job:begun');
         const outcome = await this.#run(phase, step);
+        faultPoint('job:done');
         if (this.lost) {
             throw new Interruption('lost');
         }
@@ -280,6 +283,7 @@ export class JobRun {
             finished_at: new Date(now).toISOString(),
         };
         await this.#update(phase, (value) => stepEnded(value, phase, result, now));
+        faultPoint('job:recorded');
     }
 
     async #fail(phase: Phase, step: JobStep, err: unknown, startedAt: number): Promise<void> {

@@ -1,6 +1,7 @@
 /**
  * To be preloaded into a server (`node -r`): notes every fault point it reaches in the file named by
- * IMGAPI_TEST_FAULT_LOG, one a line, and kills the process at the one numbered IMGAPI_TEST_FAULT_AT (from 1), if given.
+ * IMGAPI_TEST_FAULT_LOG, one a line, and kills the process at the one numbered IMGAPI_TEST_FAULT_AT (from 1), or at the
+ * first of that name, if given.
  */
 import { appendFileSync } from 'node:fs';
 import { armFault } from '../../lib/fault';
@@ -16,7 +17,7 @@ let reached = 0;
 armFault((point) => {
     appendFileSync(log, `${point}\n`);
     reached++;
-    if (reached === Number(at)) {
+    if (String(reached) === at || point === at) {
         process.kill(process.pid, 'SIGKILL');
     }
 });

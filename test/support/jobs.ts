@@ -13,7 +13,7 @@ export interface ShownJob {
     progress?: { done: number; total?: number };
     chain_results: { name: string; result: string; error: string | { code?: string; message: string } }[];
     onerror_results?: { name: string; result: string }[];
-    oncancel_results?: { name: string; result: string }[];
+    oncancel_results?: { name: string; result: string; error: unknown }[];
 }
 
 const ENDED = ['succeeded', 'failed', 'canceled'];

@@ -8,6 +8,7 @@ import { join } from 'node:path';
 import { randomUUID } from 'node:crypto';
 import { LocalDatabase } from '../../lib/db/local';
 import type { ErrorCode } from '../../lib/errors';
+import type { JobRow } from '../../lib/jobs/value';
 import type { RawImage } from '../../lib/manifest';
 import { routes } from '../../lib/routes';
 import { Client } from './api';
@@ -127,6 +128,13 @@ export class Registry {
     /** Puts records into the database, past all rules of the API. */
     async plant(...raws: RawImage[]): Promise<void> {
         await this.#database.images.commit({ put: raws.map((raw) => ({ raw })) });
+    }
+
+    /** Puts jobs into the database; no server runs one of a kind it does not know. */
+    async plantJobs(...rows: JobRow[]): Promise<void> {
+        for (const row of rows) {
+            await this.#database.jobs.put(row, null);
+        }
     }
 
     /** Puts a stored object into an image's folder. */
