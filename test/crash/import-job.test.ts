@@ -103,7 +103,9 @@ describe('an import that is killed', function () {
                 try {
                     await killAt(number);
                 } catch (err) {
-                    throw new Error(`killed at step ${number}, ${String(points[number - 1])}`, { cause: err });
+                    throw new Error(`killed at step ${number}, ${String(points[number - 1])}`, {
+                        cause: err,
+                    });
                 }
             }
         };
