@@ -48,6 +48,8 @@ export async function receive(
     let size = 0;
     try {
         for (;;) {
+            // The alarm may have rung while nobody listened.
+            signal?.throwIfAborted();
             const step = await alarm.hear(chunks.next());
             signal?.throwIfAborted();
             writer.check();

@@ -14,7 +14,7 @@ import { routes } from '../../lib/routes';
 import { Client } from './api';
 import { makeKey, signedHeaders, type TestKey } from './keys';
 import { quietLog } from './local-database';
-import { TestServer, type LogRecord } from './server';
+import { TestServer, type LogRecord, type ServerOptions } from './server';
 
 /** Channels for servers that have some. */
 export const CHANNELS = [
@@ -99,11 +99,14 @@ export class Registry {
         this.anonymous = new Client(this.url);
     }
 
-    /** @param folder a data folder to use, which is kept; by default a new one */
-    static async start(config: Record<string, unknown> = {}, folder?: string): Promise<Registry> {
+    /** @param options such as a data folder to use, which is kept; by default a new one */
+    static async start(
+        config: Record<string, unknown> = {},
+        options: Omit<ServerOptions, 'config'> = {},
+    ): Promise<Registry> {
         const [key] = testKeys();
         const server = await TestServer.start({
-            ...(folder !== undefined && { dataDir: folder }),
+            ...options,
             config: { authType: 'signature', authKeys: { alice: [key.publicLine] }, ...config },
         });
         const { dataDir } = server;
