@@ -156,7 +156,7 @@ describe('Conditional requests', () => {
     it('outlive the server: the next one on the same folder gives the same tags', async () => {
         const folder = await makeFolder();
         try {
-            const start = (config = {}) => Registry.start(config, join(folder.path, 'data'));
+            const start = (config = {}) => Registry.start(config, { dataDir: join(folder.path, 'data') });
             let registry = await start();
             await registry.plant(
                 ...Array.from({ length: 1050 }, (_, n) => testImage(n, { files: [FILE_FIELDS] })),

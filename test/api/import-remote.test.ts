@@ -319,7 +319,7 @@ describe('ImportFromDatacenter', function () {
             datacenterName: name,
             imgapiUrlFromDatacenter: others,
             ufds: { url: 'ldap://127.0.0.1:1', bindDN: 'cn=root', bindPassword: 'x' },
-            ...FAST,
+            jobs: { ...FAST.jobs, attempts: 2 },
         });
         // Imported records are planted: there is no directory of accounts to make them by the API.
         east = await Registry.start({ authType: 'none', mode: 'private', permitInsecure: true });
