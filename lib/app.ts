@@ -11,6 +11,7 @@ import { createHttpServer } from './http/server';
 import { importRemoteJob } from './images/import-job';
 import { Importer } from './images/importer';
 import { Images } from './images/images';
+import { Purge } from './images/purge';
 import { Sweep } from './images/sweep';
 import { createRemotes } from './imports/index';
 import type { ServerLog } from './log';
@@ -118,6 +119,10 @@ export async function startApp(config: Config, log: ServerLog): Promise<App> {
         });
         sweep.start();
         closers.push(() => sweep.stop());
+        const interval = config.limits.purgeInterval;
+        const purge = new Purge({ images, store: records, leases, clock, log, holder, interval });
+        purge.start();
+        closers.push(() => purge.stop());
         if (engine) {
             engine.start();
             closers.push(() => engine.stop());

@@ -37,6 +37,8 @@ export const faultPoints = [
     /** An image is cloned, with its origins: all archived, then all written. */
     'clone:archived',
     'clone:committed',
+    /** A placeholder is found to have expired. */
+    'purge:judged',
     /** An image is deleted: its record is gone. */
     'delete:committed',
     /** An object that no record refers to is deleted: its bytes are gone, then its row. */

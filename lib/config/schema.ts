@@ -397,6 +397,10 @@ const properties: Record<string, KeySchema> = {
                     'it left on disk removed. The same for all processes that share a database.',
                 1000,
             ),
+            purgeInterval: time(
+                30 * 60_000,
+                'How often images that were never finished are looked for, and deleted if their time is over.',
+            ),
         },
     },
     jobs: {

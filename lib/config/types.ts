@@ -59,6 +59,7 @@ export interface LimitsConfig {
     gracefulStop: number;
     /** An upload whose process was silent for this long is given up; processes speak three times as often or more. */
     uploadSilence: number;
+    purgeInterval: number;
 }
 
 /** How this server runs jobs itself. Times in ms. */

@@ -7,6 +7,7 @@ import type { StagedObject, StorageSet } from '../storage/driver';
 import { imageKey } from '../storage/driver';
 import { Digest } from './digest';
 import { Heartbeat, isGivenUp } from './heartbeat';
+import { filesOf } from './references';
 
 /** Name of an object within its image's folder. */
 function objectName(key: string): string {
@@ -164,7 +165,7 @@ export class Objects {
     referredBy(raw: RawImage, kinds: { files: boolean; icon: boolean }): PendingObject[] {
         const objects: { storage: StorageType; object: string }[] = [];
         if (kinds.files) {
-            for (const [index, file] of (raw.files ?? []).entries()) {
+            for (const [index, file] of filesOf(raw)) {
                 objects.push({ storage: file.stor, object: file.object ?? `file${index}` });
             }
         }

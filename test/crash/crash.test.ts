@@ -12,7 +12,7 @@ import { join } from 'node:path';
 import { setTimeout as wait } from 'node:timers/promises';
 import { faultPoints, type FaultPoint } from '../../lib/fault';
 import { LocalDatabase } from '../../lib/db/local';
-import { at, sha1 } from '../support/api';
+import { at, sha1, type Client } from '../support/api';
 import { quietLog } from '../support/local-database';
 import { makeFolder, type TestServer } from '../support/server';
 import { withServer } from '../support/signed';
@@ -81,12 +81,21 @@ async function rehearse(operation: Operation, folder: string): Promise<Rehearsal
     return { operation, folder: dataDir, uuid, steps: await notedPoints(log), before, after };
 }
 
-/** Waits until no object is to be given up or deleted any more: the database has forgotten them all. */
-async function untilNothingPending(dataDir: string): Promise<void> {
+/** Works on the database of a folder, beside servers that may be using it. */
+async function withDatabase<T>(dataDir: string, work: (database: LocalDatabase) => Promise<T>): Promise<T> {
     const clock = { now: () => Date.now(), uuid: () => 'not used' };
     const database = new LocalDatabase({ databaseDir: dataDir, dataDir, log: quietLog, clock });
     await database.open();
     try {
+        return await work(database);
+    } finally {
+        await database.close();
+    }
+}
+
+/** Waits until no object is to be given up or deleted any more: the database has forgotten them all. */
+async function untilNothingPending(dataDir: string): Promise<void> {
+    await withDatabase(dataDir, async (database) => {
         const end = Date.now() + CLEAN_WITHIN;
         for (;;) {
             const isLive = (await database.pending.oldestBeat()) !== undefined;
@@ -97,9 +106,7 @@ async function untilNothingPending(dataDir: string): Promise<void> {
             assert.ok(Date.now() < end, `still pending: ${JSON.stringify({ isLive, condemned })}`);
             await wait(20);
         }
-    } finally {
-        await database.close();
-    }
+    });
 }
 
 /** Kills the operation at its step `number` (from 1), starts a server on what is left, and looks. */
@@ -133,6 +140,63 @@ async function crashAt(rehearsal: Rehearsal, number: number): Promise<void> {
                 assert.deepEqual(comparable(final, rehearsal), wanted, 'done in the end');
             }
             await untilClean(dataDir, final, CLEAN_WITHIN);
+            await untilNothingPending(dataDir);
+        });
+    } finally {
+        await place.remove();
+    }
+}
+
+const PURGE = { name: 'purge-placeholders', done: 'deleted an image that was never finished' };
+const purging = { config: { limits: { uploadSilence: SILENCE, purgeInterval: 100 } } };
+
+/** A folder with a placeholder that has expired, and has a file and an icon. */
+async function preparePurge(folder: string): Promise<string> {
+    const dataDir = join(folder, 'template');
+    await withServer({ config, dataDir }, async (client) => {
+        const { uuid } = await client.create();
+        await client.upload(uuid);
+        await client.uploadIcon(uuid);
+    });
+    await withDatabase(dataDir, async ({ images }) => {
+        const [image] = await images.query({ anyOf: [{}], order: 'asc', limit: 1 });
+        const expired = { state: 'creating', expires_at: '2020-01-01T00:00:00.000Z' };
+        await images.commit({ put: [{ raw: { ...image!.raw, ...expired } }] });
+    });
+    return dataDir;
+}
+
+/** Waits until the server's purge has ended: nothing of the placeholder is left. */
+async function untilPurged(client: Client, server: TestServer): Promise<void> {
+    await server.logged(({ msg }) => msg.startsWith(PURGE.done));
+    assert.deepEqual(await seenImages(client), []);
+    await untilClean(server.dataDir, [], CLEAN_WITHIN);
+}
+
+/** Kills a purge at its step `number` (from 1), and has another server end it. */
+async function crashPurgeAt(template: string, steps: readonly FaultPoint[], number: number): Promise<void> {
+    const place = await makeFolder();
+    const dataDir = join(place.path, 'data');
+    try {
+        await cp(template, dataDir, { recursive: true });
+        const log = join(place.path, 'faults.log');
+        const victim = { ...purging, ...faulty(log, number), dataDir };
+        await withServer(victim, async (_client, server) => {
+            assert.equal(await server.ended(), 'SIGKILL');
+        });
+        assert.deepEqual(await notedPoints(log), steps.slice(0, number));
+        // The dead process has the lease; what is left of its time is not waited for.
+        await withDatabase(dataDir, async ({ leases }) => {
+            assert.ok(await leases.acquire(PURGE.name, 'test', 1, Date.now() + 60_000));
+            await leases.release(PURGE.name, 'test');
+        });
+        await withServer({ ...purging, dataDir }, async (client, server) => {
+            if (number <= steps.indexOf('delete:committed')) {
+                await untilPurged(client, server);
+            } else {
+                assert.deepEqual(await seenImages(client), []);
+                await untilClean(dataDir, [], CLEAN_WITHIN);
+            }
             await untilNothingPending(dataDir);
         });
     } finally {
@@ -190,6 +254,23 @@ describe('a server killed between two steps', function () {
             killed += numbers.length;
         });
     }
+
+    it('of the purge of placeholders leaves nothing of them', async () => {
+        const folder = join(place.path, 'purge');
+        const template = await preparePurge(folder);
+        const dataDir = join(folder, 'rehearsed');
+        await cp(template, dataDir, { recursive: true });
+        const log = join(folder, 'rehearsed.log');
+        await withServer({ ...purging, ...faulty(log), dataDir }, untilPurged);
+        const steps = await notedPoints(log);
+        const own: readonly FaultPoint[] = ['purge:judged', 'delete:committed'];
+        const chosen = [...steps.keys()].filter((index) => FULL || own.includes(steps[index]!));
+        await inParallel(chosen, async (index) => {
+            met.add(steps[index]!);
+            await crashPurgeAt(template, steps, index + 1);
+        });
+        killed += chosen.length;
+    });
 
     it('was killed at every fault point there is', () => {
         assert.deepEqual(

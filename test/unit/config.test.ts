@@ -75,6 +75,7 @@ describe('loadConfig (config.md §1 to §3)', () => {
                     idleConnection: 130_000,
                     gracefulStop: 15_000,
                     uploadSilence: 50_000,
+                    purgeInterval: 1_800_000,
                 },
             );
         });
