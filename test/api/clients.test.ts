@@ -155,7 +155,7 @@ describe('Clients of the ecosystem', () => {
         it('10: CloudAPI lists with type=!docker; the channel may be * or %2A', async () => {
             const docker = testImage(1, {
                 type: 'docker',
-                files: [{ sha1: 'a', size: 1, stor: 'local', compression: 'none' }],
+                files: [{ sha1: 'a'.repeat(40), size: 1, stor: 'local', compression: 'none' }],
             });
             await registry.plant(docker);
             const all = (await registry.client.get('/images?channel=*')).uuids;

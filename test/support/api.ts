@@ -4,6 +4,7 @@ import { createHash, randomUUID } from 'node:crypto';
 import http from 'node:http';
 import { hostname } from 'node:os';
 import type { FieldError } from '../../lib/errors';
+import { assertDocumented } from './documented';
 
 /** The manifest of an image, as served. */
 export interface Manifest {
@@ -74,12 +75,28 @@ export class Answer {
 // Idle sockets of the agent do not keep the process alive.
 const agent = new http.Agent({ keepAlive: true });
 
-/** Sends one request. @throws Error if the connection breaks before the answer is complete */
-export function send(
+/**
+ * Sends one request.
+ *
+ * @throws Error if the connection breaks before the answer is complete
+ * @throws AssertionError if the answer is not one that the reference tells of
+ */
+export async function send(
     url: string,
     method: string,
     path: string,
-    { headers = {}, body }: RequestContent = {},
+    content: RequestContent = {},
+): Promise<Answer> {
+    const answer = await exchange(url, method, path, content);
+    assertDocumented(method, path, answer);
+    return answer;
+}
+
+function exchange(
+    url: string,
+    method: string,
+    path: string,
+    { headers = {}, body }: RequestContent,
 ): Promise<Answer> {
     const { hostname: host, port } = new URL(url);
     return new Promise((resolve, reject) => {
