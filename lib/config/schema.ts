@@ -315,8 +315,8 @@ const properties: Record<string, KeySchema> = {
         pattern: '^([0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12})?$',
         expected: 'a uuid in lower case',
         description:
-            'Account of the operator. In mode `dc` it becomes the owner of imported images that have none. ' +
-            'Absent or empty: nobody.',
+            'Account of the operator. In mode `dc` it becomes the owner of imported images that have none, and its ' +
+            'images are shared by clones instead of being copied with them. Absent or empty: nobody.',
     },
     serviceName: reserved(optionalText('a text', 'Label `service` of metrics.')),
     instanceUuid: reserved(optionalText('a uuid', 'Label `instance` of metrics.')),

@@ -110,6 +110,30 @@ describe('Channels', () => {
         assert.deepEqual(await registry.stored(image.uuid), []);
     });
 
+    it('keep an image as long as another one of the same channel is built on it', async () => {
+        await both();
+        const child = testImage(2, { origin: image.uuid, channels: ['release'], files: [] });
+        await registry.plant(child);
+        for (const query of ['?channel=release', '?channel=release&force_all_channels=true']) {
+            const answer = await registry.client.delete(at(image.uuid, query));
+            assertError(answer, 422, 'ImageHasDependentImages');
+        }
+        assert.equal((await registry.client.delete(at(image.uuid, '?channel=dev'))).status, 204);
+        assertError(await get(), 404, 'ResourceNotFound');
+        assert.deepEqual((await registry.record(image.uuid))?.channels, ['release']);
+        assertError(await registry.client.delete(at(image.uuid)), 404, 'ResourceNotFound');
+        assert.equal((await registry.client.delete(at(child.uuid, '?channel=release'))).status, 204);
+        assert.equal((await registry.client.delete(at(image.uuid, '?channel=release'))).status, 204);
+        assert.equal(await registry.record(image.uuid), undefined);
+    });
+
+    it('are not looked at before force_all_channels is a boolean', async () => {
+        await both();
+        const answer = await registry.client.delete(at(image.uuid, '?force_all_channels='));
+        assertError(answer, 422, 'InvalidParameter', 'force_all_channels:Invalid');
+        assert.deepEqual((await registry.record(image.uuid))?.channels, ['dev', 'release']);
+    });
+
     it('make an image without any invisible, with * too', async () => {
         const lost = testImage(1);
         await registry.plant(lost);

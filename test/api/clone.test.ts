@@ -19,7 +19,7 @@ import {
     type Manifest,
 } from '../support/api';
 import { testImage, testUuid } from '../support/images';
-import { DATACENTER, Registry } from '../support/registry';
+import { CHANNELS, DATACENTER, Registry } from '../support/registry';
 
 const ADMIN = '352971aa-31ba-496c-9ade-a379feaecd52';
 /** Owns what is shared, and has it cloned for OTHER. */
@@ -411,6 +411,41 @@ describe('CloneImage', () => {
                 answers.map(() => 200),
             );
         });
+    });
+});
+
+describe('CloneImage on a server with channels', () => {
+    let registry: Registry;
+    before(async () => {
+        registry = await Registry.start({ ...DATACENTER, channels: CHANNELS });
+    });
+    after(() => registry.stop());
+
+    it('makes copies in the channels of what they are made from', async () => {
+        const { client } = registry;
+        const origin = testImage(1, { owner: OWNER, files: [], channels: ['release'] });
+        const source = testImage(2, {
+            owner: OWNER,
+            acl: [OTHER],
+            files: [],
+            channels: ['dev', 'release'],
+            origin: origin.uuid,
+        });
+        await registry.plant(origin, source);
+        const path = at(source.uuid, `/clone?${account}`);
+        assertError(await client.post(`${path}&channel=x`), 422, 'ValidationFailed', 'channel:Invalid');
+        assert.equal((await client.post(path)).manifest.channels, undefined, 'version 1 has no channels');
+        const answer = await client.post(path, undefined, { 'accept-version': '~2' });
+        assert.deepEqual(answer.manifest.channels, ['dev', 'release']);
+        const copied = await registry.record(String(answer.manifest.origin));
+        assert.deepEqual(copied?.channels, ['release']);
+    });
+
+    it('finds the image only in its channels', async () => {
+        const source = testImage(3, { owner: OWNER, acl: [OTHER], files: [], channels: ['release'] });
+        await registry.plant(source);
+        const answer = await registry.client.post(at(source.uuid, `/clone?${account}`));
+        assertError(answer, 404, 'ResourceNotFound');
     });
 });
 

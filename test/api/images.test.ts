@@ -1,5 +1,7 @@
 /** CreateImage, GetImage and DeleteImage (endpoints.md §3, manifest.md §2 and §6). */
 import assert from 'node:assert/strict';
+import { readFile } from 'node:fs/promises';
+import { join } from 'node:path';
 import {
     assertError,
     at,
@@ -379,8 +381,25 @@ describe('Images', () => {
 
         it('is 422 for a force_all_channels that is no boolean', async () => {
             const { uuid } = await registry.client.create();
+            await registry.plant(testImage(90, { origin: uuid, files: [] }));
             const answer = await registry.client.delete(at(uuid, '?force_all_channels=yes'));
             assertError(answer, 422, 'InvalidParameter', 'force_all_channels:Invalid');
+        });
+
+        it('keeps the archived manifest', async () => {
+            const { uuid } = await registry.client.createActive();
+            const { text } = await registry.client.get(at(uuid), { 'accept-version': '*' });
+            await registry.client.delete(at(uuid));
+            const path = join(registry.dataDir, 'archive', uuid.slice(0, 3), `${uuid}.json`);
+            assert.equal(await readFile(path, 'utf8'), text);
+        });
+
+        it('succeeds where a file is gone already', async () => {
+            const { uuid } = await registry.client.createActive();
+            const [object] = await registry.stored(uuid);
+            await registry.unlinkObject(uuid, object!);
+            assert.equal((await registry.client.delete(at(uuid))).status, 204);
+            assertError(await registry.client.get(at(uuid)), 404, 'ResourceNotFound');
         });
 
         it('is refused while other images are built on it, and names the first of them', async () => {
