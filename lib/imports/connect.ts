@@ -110,6 +110,16 @@ export function directConnector(options: ConnectOptions): Connector {
     return connectorOver(dialer(options), options);
 }
 
+/** Text of a URL without its percent-encoding; a percent sign that begins none stands for itself. */
+function decoded(text: string): string {
+    return Buffer.from(
+        text.replace(/%([0-9a-fA-F]{2})/g, (_whole, digits: string) =>
+            String.fromCharCode(Number.parseInt(digits, 16)),
+        ),
+        'latin1',
+    ).toString();
+}
+
 /** An HTTP proxy, wherever it is: the operator named it. */
 export class Proxy {
     /** Where requests for http URLs are sent to. */
@@ -122,7 +132,7 @@ export class Proxy {
     constructor(url: URL) {
         this.#url = url;
         this.origin = url.origin;
-        const credentials = `${decodeURIComponent(url.username)}:${decodeURIComponent(url.password)}`;
+        const credentials = `${decoded(url.username)}:${decoded(url.password)}`;
         this.headers =
             credentials === ':'
                 ? {}

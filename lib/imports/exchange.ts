@@ -150,7 +150,11 @@ function presentable(value: unknown, longest: number): string | undefined {
         .slice(0, 4 * longest)
         .replace(/[\p{C}\p{Z}]+/gu, ' ')
         .trim();
-    return text === '' ? undefined : text.length > longest ? `${text.slice(0, longest)}…` : text;
+    if (text.length <= longest) {
+        return text === '' ? undefined : text;
+    }
+    // By characters, so that none is cut in half.
+    return `${Array.from(text).slice(0, longest).join('')}…`;
 }
 
 /** The error that a body in IMGAPI's form tells of. */

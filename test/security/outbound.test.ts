@@ -2,17 +2,20 @@ import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import { createServer, type AddressInfo, type Server, type Socket } from 'node:net';
 import { setImmediate as nextTurn } from 'node:timers/promises';
+import Logger from 'bunyan';
 import { directConnector } from '../../lib/imports/connect';
-import type { Targets } from '../../lib/imports/targets';
+import { Targets } from '../../lib/imports/targets';
 import { forbiddenUrls } from '../support/forbidden-urls';
 import { json, LyingServer, redirect } from '../support/lying-server';
 import {
     assertRefused,
     call,
     closeRemotes,
+    configOf,
     drain,
     failure,
     refusal,
+    resolverOf,
     testRemotes,
     watchConnects,
     type Hosts,
@@ -200,6 +203,21 @@ describe('where imports connect to', () => {
             await refusal(() => repository.getImage(UUID, call()));
             assert.equal(server.connections, 1);
             assert.equal(connects.count, 1);
+        });
+
+        it('is judged where connections are made, not only where URLs are read', async () => {
+            const log = Logger.createLogger({ name: 'test', streams: [] });
+            const targets = new Targets(configOf({}), log, resolverOf({ name: ['127.0.0.1'] }));
+            const connector = directConnector({ targets, timeout: 1000, verify: true });
+            for (const hostname of ['127.0.0.1', '::1', '::ffff:7f00:1', 'localhost', 'name', 'name.']) {
+                const err = await new Promise((resolve) =>
+                    connector({ hostname, protocol: 'http:', port: String(listener.port) }, (...[result]) =>
+                        resolve(result),
+                    ),
+                );
+                assertRefused(err);
+            }
+            assertNoConnection();
         });
 
         it('says nothing over a connection that leads elsewhere than what was judged', async () => {

@@ -90,8 +90,8 @@ describe('httpProxy', () => {
     });
 
     it('is given its credentials, which go no further and stand in no message', async () => {
-        proxy.authorization = `Basic ${Buffer.from('joe:p@ss').toString('base64')}`;
-        const remotes = remotesWith({ httpProxy: proxy.url('joe:p%40ss') });
+        proxy.authorization = `Basic ${Buffer.from('joe:p@ß%').toString('base64')}`;
+        const remotes = remotesWith({ httpProxy: proxy.url('joe:p%40%C3%9F%') });
         for (const url of [`http://${HOST}`, `https://${HOST}`]) {
             assert.deepEqual(await remotes.repository(url).getImage(UUID, call()), MANIFEST);
         }
