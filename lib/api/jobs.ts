@@ -93,7 +93,6 @@ export async function cancelJob(call: Call): Promise<void> {
  * operators' own, it shows none to anybody.
  */
 export async function listImageJobs(call: Call): Promise<void> {
-    const filter = jobFilter(call);
     const { config, jobs } = call.services;
     if (config.mode !== 'dc') {
         throw new ApiError(
@@ -101,5 +100,7 @@ export async function listImageJobs(call: Call): Promise<void> {
             'There is no workflow service here to list the jobs of an image; GET /jobs lists them.',
         );
     }
+    jobs.assertAvailable();
+    const filter = jobFilter(call);
     call.send(200, await jobs.list({ ...filter, imageUuid: call.uuid }, { limit: MOST_JOBS }));
 }

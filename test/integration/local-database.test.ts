@@ -110,6 +110,26 @@ describe('the embedded database', () => {
         );
     });
 
+    it('brings a file of the first schema, which had no jobs, up to date', async () => {
+        const first = await open(place);
+        await first.images.commit({ put: [{ raw: testImage(1) }] });
+        await first.close();
+        const connection = await Connection.open(file);
+        connection.exec('DROP TABLE jobs');
+        connection.exec(
+            'CREATE TABLE jobs (uuid TEXT PRIMARY KEY, execution TEXT); ' +
+                'CREATE INDEX jobs_execution_idx ON jobs (execution);',
+        );
+        connection.exec('PRAGMA user_version = 1');
+        connection.close();
+        for (let start = 1; start <= 2; start++) {
+            const database = await open(place);
+            assert.deepEqual((await database.images.get(testUuid(1)))?.raw, testImage(1));
+            assert.deepEqual(await database.jobs.due(0, { limit: 1 }), []);
+            await database.close();
+        }
+    });
+
     it('is unavailable when its file is no database or its folder cannot be made', async () => {
         await mkdir(path.join(place, 'db'));
         await writeFile(file, 'This is not a database. '.repeat(200));
