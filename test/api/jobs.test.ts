@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import type { Execution } from '../../lib/jobs/driver';
 import { newRow, type JobRow } from '../../lib/jobs/value';
 import { assertError, at, newUuid, UNKNOWN, type Answer, type Client } from '../support/api';
-import { testUuid } from '../support/images';
+import { testImage, testUuid } from '../support/images';
 import { DATACENTER, Registry } from '../support/registry';
 
 /** No server runs jobs of this kind: they stay as they are planted. */
@@ -177,7 +177,8 @@ describe('Jobs in a datacenter', () => {
         let uuid: string;
         before(async () => {
             registry = await Registry.start(DATACENTER);
-            ({ uuid } = await registry.client.create());
+            uuid = testUuid(50);
+            await registry.plant(testImage(50, { files: [] }));
             await registry.plantJobs(
                 planted(1, 'succeeded', { imageUuid: uuid }),
                 planted(2, 'failed', { imageUuid: uuid, task: 'another' }),
@@ -214,7 +215,8 @@ describe('Jobs in a datacenter', () => {
         after(() => registry.stop());
 
         it('are unavailable', async () => {
-            const { uuid } = await registry.client.create();
+            const uuid = testUuid(50);
+            await registry.plant(testImage(50, { files: [] }));
             for (const answer of [
                 await registry.client.get('/jobs'),
                 await registry.client.get(`/jobs/${UNKNOWN}`),

@@ -274,7 +274,7 @@ describe('a server killed between two steps', function () {
 
     it('was killed at every fault point there is', () => {
         assert.deepEqual(
-            // Those of jobs: jobs.test.ts.
+            // Those of jobs: import-job.test.ts.
             faultPoints.filter((point) => !met.has(point) && !point.startsWith('job:')),
             [],
         );

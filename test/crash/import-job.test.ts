@@ -5,10 +5,14 @@
  */
 import assert from 'node:assert/strict';
 import { randomBytes } from 'node:crypto';
+import { once } from 'node:events';
 import { readFile } from 'node:fs/promises';
+import http from 'node:http';
+import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
+import { faultPoints, type FaultPoint } from '../../lib/fault';
 import { at, type Client } from '../support/api';
-import { startedJob, untilEnded, type ShownJob } from '../support/jobs';
+import { startedJob, untilEnded, untilJob, type ShownJob } from '../support/jobs';
 import { Registry } from '../support/registry';
 import { makeFolder } from '../support/server';
 import { withServer } from '../support/signed';
@@ -24,7 +28,7 @@ const config = {
     outbound: { allow: ['127.0.0.1'] },
 };
 
-const faulty = (log: string, point?: number) => ({
+const faulty = (log: string, point?: number | FaultPoint) => ({
     config,
     nodeArguments: ['-r', join(__dirname, '../support/arm-fault.js')],
     environment: {
@@ -32,6 +36,41 @@ const faulty = (log: string, point?: number) => ({
         ...(point !== undefined && { IMGAPI_TEST_FAULT_AT: String(point) }),
     },
 });
+
+/** A source that begins to send a file and then goes silent. */
+class StallingSource {
+    readonly #server: http.Server;
+
+    private constructor({ client }: Registry) {
+        this.#server = http.createServer((req, res) => {
+            const path = String(req.url);
+            if (path.endsWith('/file')) {
+                res.writeHead(200, { 'content-length': 300_000 }).write('the beginning');
+            } else {
+                void client.get(path).then(({ status, text }) => {
+                    res.writeHead(status, { 'content-type': 'application/json' }).end(text);
+                });
+            }
+        });
+    }
+
+    static async before(registry: Registry): Promise<StallingSource> {
+        const stalling = new StallingSource(registry);
+        stalling.#server.listen(0, '127.0.0.1');
+        await once(stalling.#server, 'listening');
+        return stalling;
+    }
+
+    get url(): string {
+        return `http://127.0.0.1:${(this.#server.address() as AddressInfo).port}`;
+    }
+
+    async stop(): Promise<void> {
+        this.#server.closeAllConnections();
+        this.#server.close();
+        await once(this.#server, 'close');
+    }
+}
 
 describe('an import that is killed', function () {
     this.timeout(FULL ? 600_000 : 120_000);
@@ -55,8 +94,8 @@ describe('an import that is killed', function () {
         await place.remove();
     });
 
-    const importTop = (client: Client) =>
-        client.post(at(top, `?action=import-remote&source=${encodeURIComponent(source.url)}`), {});
+    const importTop = (client: Client, url = source.url) =>
+        client.post(at(top, `?action=import-remote&source=${encodeURIComponent(url)}`), {});
 
     async function steps(): Promise<string[]> {
         const log = join(place.path, 'rehearsal.log');
@@ -96,6 +135,12 @@ describe('an import that is killed', function () {
             met.add(point);
             return FULL || isNew ? [index + 1] : [];
         });
+        assert.deepEqual(
+            faultPoints.filter(
+                (point) => point.startsWith('job:') && point !== 'job:canceled' && !met.has(point),
+            ),
+            [],
+        );
         // The last ones: of the image itself, not of its origin.
         const queue = [...new Set([...numbers, points.length - 12, points.length - 3])];
         const worker = async () => {
@@ -110,5 +155,37 @@ describe('an import that is killed', function () {
             }
         };
         await Promise.all(Array.from({ length: AT_ONCE }, worker));
+    });
+
+    it('is undone after the next start if it was canceled', async () => {
+        const stalling = await StallingSource.before(source);
+        const dataDir = join(place.path, 'canceled');
+        const log = join(place.path, 'canceled.log');
+        try {
+            await withServer({ ...faulty(log, 'job:canceled'), dataDir }, async (client, server) => {
+                const uuid = startedJob(await importTop(client, stalling.url));
+                await untilJob(client, uuid, ({ progress }) => progress !== undefined);
+                await client.post(`/jobs/${uuid}/cancel`, {}).catch(() => undefined);
+                assert.equal(await server.ended(), 'SIGKILL');
+            });
+            await withServer({ config, dataDir }, async (client) => {
+                const [job] = (await client.get('/jobs')).json as ShownJob[];
+                assert.equal(job?.execution, 'canceled');
+                const undone = await untilJob(
+                    client,
+                    job.uuid,
+                    ({ oncancel_results: done }) => done?.length === 2,
+                );
+                assert.deepEqual(
+                    undone.oncancel_results?.map(({ error }) => error),
+                    ['', ''],
+                );
+                const seen = await seenImages(client);
+                assert.deepEqual(seen, []);
+                await untilClean(dataDir, seen, CLEAN_WITHIN);
+            });
+        } finally {
+            await stalling.stop();
+        }
     });
 });

@@ -42,6 +42,15 @@ function printable(bytes: Buffer): string {
     return bytes.length > 4000 ? `${text} … ${bytes.length} bytes` : text;
 }
 
+/** Whether the answer is the right one of a server that has neither an object store nor a workflow service. */
+function isMissingService({ status }: RawAnswer, { bytes }: FuzzRequest): boolean {
+    const [line = ''] = bytes.toString('latin1').split('\r\n', 1);
+    return (
+        (status === 501 && line.startsWith('POST ') && line.includes('create-from-vm')) ||
+        (status === 503 && /^(?:GET|HEAD) \S*images\S*\/jobs[? ]/.test(line))
+    );
+}
+
 /** What is wrong with an answer. */
 function faultsOf(answer: RawAnswer | undefined, request: FuzzRequest, dataDir: string): string[] {
     if (!answer) {
@@ -49,7 +58,7 @@ function faultsOf(answer: RawAnswer | undefined, request: FuzzRequest, dataDir: 
     }
     const { status, headers, body } = answer;
     const faults: string[] = [];
-    if (status >= 500 && !request.sample) {
+    if (status >= 500 && !request.sample && !isMissingService(answer, request)) {
         faults.push('a fault of the server');
     }
     if (status < 400 || request.method === 'HEAD' || status === 406) {
