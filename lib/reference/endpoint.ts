@@ -12,7 +12,8 @@ import {
     successStatus,
     takesRanges,
 } from './operations';
-import { answerSchema, bodySchema, referredName } from './schemas';
+import { answerSchema, bodySchema } from './contents';
+import { referredName } from './schemas';
 import type { Subject } from './subject';
 
 export interface Endpoint {

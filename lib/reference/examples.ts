@@ -1,8 +1,9 @@
 /** Requests by curl, to be pasted into a shell where `url` is the address of the server. */
 import type { Parameter, Route, Schema } from '../api/route';
+import { bodySchema } from './contents';
 import { isSchema } from './endpoint';
 import { actionOf } from './operations';
-import { bodySchema, resolved } from './schemas';
+import { resolved } from './schemas';
 import type { Subject } from './subject';
 
 /** The shell function that signs a request; {@link SIGNING} defines it. */

@@ -2,6 +2,7 @@
 import { STATUS_CODES } from 'node:http';
 import type { Route, Schema } from '../api/route';
 import type { ErrorCode } from '../errors';
+import { answerSchema, bodySchema } from './contents';
 import { ANSWER_HEADERS, EVERY_ANSWER, REQUEST_HEADERS } from './headers';
 import {
     authText,
@@ -18,7 +19,7 @@ import {
     type SharedParameter,
 } from './operations';
 import { byResource, resourceOf } from './resources';
-import { answerSchema, bodySchema, described, ref, usedSchemas } from './schemas';
+import { described, ref, usedSchemas } from './schemas';
 import type { Subject } from './subject';
 
 const REQUEST_ID = 'x-request-id';

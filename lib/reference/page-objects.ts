@@ -1,9 +1,10 @@
 /** /docs/objects.html: what the JSON of requests and answers holds. */
 import type { Route, Schema } from '../api/route';
+import { answerSchema, bodySchema } from './contents';
 import { isSchema, typeText } from './endpoint';
 import { block, code, link, markup, paragraph, prose, table, type Html, type Part } from './html';
 import { page } from './layout';
-import { answerSchema, bodySchema, described, ref, referredName, usedSchemas } from './schemas';
+import { described, ref, referredName, usedSchemas } from './schemas';
 import type { Subject } from './subject';
 
 export function objectsPage({ routes }: Subject): string {

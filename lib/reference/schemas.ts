@@ -1,4 +1,4 @@
-/** JSON Schemas (2020-12) of what requests and answers hold, and which route has which. */
+/** JSON Schemas (2020-12) of what requests and answers hold. */
 import type { Schema, SchemaValue } from '../api/route';
 import { EXECUTIONS } from '../jobs/driver';
 import { COMPRESSIONS, IMAGE_OSES, IMAGE_STATES, IMAGE_TYPES, STORAGE_TYPES } from '../manifest';
@@ -118,6 +118,13 @@ export const schemas = {
             },
         ],
     },
+    MachineManifest: {
+        type: 'object',
+        description: 'An image to be made of a machine, from which it has what is not given here.',
+        required: ['name', 'version'],
+        properties: { uuid: uuid('The uuid of the image; by default a new one.'), ...FIELDS },
+        examples: [{ name: 'hello', version: '1.0.0', owner: '930896af-bf8c-48d4-885c-6573a94b1853' }],
+    },
     ManifestChange: {
         type: 'object',
         description:
@@ -229,6 +236,13 @@ export const schemas = {
                 description: 'The directory of accounts, in mode dc.',
             },
         },
+    },
+    ChannelName: {
+        type: 'object',
+        description: 'The channel to put an image into.',
+        required: ['channel'],
+        properties: { channel: text('The name of the channel.') },
+        examples: [{ channel: 'release' }],
     },
     Channel: {
         type: 'object',
@@ -359,47 +373,6 @@ export const schemas = {
         },
     },
 } as const satisfies Schema;
-
-/** What a route answers with as JSON, where that is no manifest. */
-const ANSWERS: Readonly<Record<string, Schema>> = {
-    Ping: ref('Ping'),
-    AdminGetState: ref('State'),
-    AdminReloadAuthKeys: ref('Nothing'),
-    ListChannels: { type: 'array', items: ref('Channel') },
-    ListImages: { type: 'array', items: ref('Manifest') },
-    ListJobs: { type: 'array', items: ref('Job') },
-    ListImageJobs: { type: 'array', items: ref('Job') },
-    GetJob: ref('Job'),
-    CancelJob: ref('Job'),
-    CreateImageFromVm: ref('StartedJob'),
-    AdminImportRemoteImage: ref('StartedJob'),
-    ImportFromDatacenter: ref('StartedJob'),
-    ExportImage: ref('ExportedImage'),
-};
-
-/** What a route takes as JSON. A route without a line here reads a body, but has no use for it. */
-const BODIES: Readonly<Record<string, Schema>> = {
-    CreateImage: ref('NewManifest'),
-    CreateImageFromVm: ref('NewManifest'),
-    AdminImportImage: ref('ImportedManifest'),
-    AddImageFileFromUrl: ref('FileUrl'),
-    UpdateImage: ref('ManifestChange'),
-    AddImageAcl: ref('Accounts'),
-    RemoveImageAcl: ref('Accounts'),
-};
-
-/** Routes that have a line in the tables above. */
-export const NAMED_ROUTES: readonly string[] = [...Object.keys(ANSWERS), ...Object.keys(BODIES)];
-
-/** What a JSON answer of the route holds: a manifest, if nothing else is known. */
-export function answerSchema(name: string): Schema {
-    return ANSWERS[name] ?? ref('Manifest');
-}
-
-/** What the JSON body of the route holds; undefined if the route has no use for it. */
-export function bodySchema(name: string): Schema | undefined {
-    return BODIES[name];
-}
 
 /** The schemas that these refer to, and those that they refer to in turn, in the order in which they stand above. */
 export function usedSchemas(roots: readonly Schema[]): Record<string, Schema> {

@@ -2,9 +2,10 @@
 import assert from 'node:assert/strict';
 import Ajv2020, { type ValidateFunction } from 'ajv/dist/2020';
 import type { AnswerHeader, Route, Schema } from '../../lib/api/route';
+import { answerSchema } from '../../lib/reference/contents';
 import { ANSWER_HEADERS } from '../../lib/reference/headers';
 import { mayBeUnchanged, refuses, successStatus, takesRanges } from '../../lib/reference/operations';
-import { answerSchema, schemas } from '../../lib/reference/schemas';
+import { schemas } from '../../lib/reference/schemas';
 import { routes } from '../../lib/routes';
 
 const ajv = new Ajv2020({ keywords: ['components'], strictTypes: false, validateFormats: false });
