@@ -4,26 +4,32 @@ import { UNSET_OWNER_UUID } from '../../lib/manifest';
 import { VERSION } from '../../lib/version';
 import { assertError, at, FILE, MANIFEST, newUuid, OTHER, OWNER, STRANGER, UNKNOWN } from '../support/api';
 import { testImage } from '../support/images';
+import { startedJob, untilEnded } from '../support/jobs';
 import { ACCOUNTS, OpenLdap } from '../support/openldap';
 import { DATACENTER, Registry } from '../support/registry';
 
 describe('Mode dc', function () {
     let directory: OpenLdap;
     let registry: Registry;
+    /** Where images are imported from. */
+    let east: Registry;
 
     before(async function () {
         directory = await OpenLdap.start(this);
         await directory.addAccount(OWNER, 'owner');
         await directory.addAccount(OTHER, 'other');
+        east = await Registry.start({ mode: 'private', authType: 'none' });
         registry = await Registry.start({
             ...DATACENTER,
             authType: 'none',
+            imgapiUrlFromDatacenter: { east: east.url },
             adminUuid: ACCOUNTS.sdc,
             ufds: { ...directory.config, retry: { maxDelay: 100 } },
         });
     });
     after(async () => {
         await registry.stop();
+        await east.stop();
         await directory.stop();
     });
 
@@ -249,6 +255,30 @@ describe('Mode dc', function () {
         it('gives an image without owner to the admin', async () => {
             assert.equal((await importing(UNSET_OWNER_UUID)).manifest.owner, ACCOUNTS.sdc);
             assertError(await importing(undefined), 422, 'ValidationFailed', 'owner:MissingParameter');
+        });
+    });
+
+    describe('ImportFromDatacenter', () => {
+        const importing = async (owner: string) => {
+            const { uuid } = await east.client.createActive({ owner, public: false });
+            const path = at(uuid, `?action=import-from-datacenter&account=${owner}&datacenter=east`);
+            const job = startedJob(await registry.client.post(path, {}));
+            return { uuid, job: await untilEnded(registry.client, job) };
+        };
+
+        it('makes the image of an account that is here, too', async () => {
+            const { uuid, job } = await importing(OWNER);
+            assert.equal(job.execution, 'succeeded');
+            const { manifest } = await registry.client.get(at(uuid));
+            assert.deepEqual([manifest.owner, manifest.state], [OWNER, 'active']);
+        });
+
+        it('fails for one that is not', async () => {
+            const { uuid, job } = await importing(UNKNOWN);
+            assert.equal(job.execution, 'failed');
+            const { error } = job.chain_results.at(-1) ?? {};
+            assert.equal(typeof error === 'object' && error.code, 'OwnerDoesNotExist');
+            assertError(await registry.client.get(at(uuid)), 404, 'ResourceNotFound');
         });
     });
 
