@@ -319,10 +319,7 @@ function channelsIn(mode: Mode): void {
 
     if (mode === 'dc') {
         it('do not hinder placeholders, which may lack all but the least', async () => {
-            const least = without(
-                without(testImage(2, { state: 'creating', type: 'null', os: 'null' }), 'owner'),
-                'public',
-            );
+            const least = without(testImage(2, { state: 'creating', type: 'null', os: 'null' }), 'public');
             const placeholder = { ...least, activated: false, channels: ['dev'] };
             await registry.plant(placeholder);
             assert.equal((await registry.client.get(at(placeholder.uuid))).manifest.state, 'creating');
