@@ -61,7 +61,12 @@ export interface JobContext {
     readonly log: Logger;
     /** Aborted when the job is canceled, its time is up, or the process stops. */
     readonly signal: AbortSignal;
-    /** Adds to the job's params; durable when it resolves, so that a step that is run again finds it. */
+    /**
+     * Adds to the job's params; durable when it resolves, so that a step that is run again finds it. Also after a
+     * cancel, until the step has ended: what it made can be noted for the clean-up.
+     *
+     * @throws Error if another process has taken the job over
+     */
     remember(params: Record<string, unknown>): Promise<void>;
     /** Tells how far a transfer is, in bytes; `total` if it is known. Written now and then, at the latest with the next step. */
     progress(done: number, total: number | undefined): void;
@@ -69,9 +74,11 @@ export interface JobContext {
 
 /**
  * A step, to be run until it has succeeded once. A process may die at any point of it: run again, it goes on from what
- * it finds. Gives the sentence shown as the result.
+ * it finds. Gives the sentence shown as the result. A failure is shown to callers if it is an ApiError; of any other
+ * only the log tells more than that there was one.
  */
 export interface JobStep {
+    /** No other step of its list has it. */
     readonly name: string;
     /** Of one attempt, in ms. */
     readonly timeout: number;
