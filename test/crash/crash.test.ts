@@ -7,7 +7,7 @@
  */
 import assert from 'node:assert/strict';
 import { randomBytes } from 'node:crypto';
-import { cp, readFile } from 'node:fs/promises';
+import { cp, readFile, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setTimeout as wait } from 'node:timers/promises';
 import { faultPoints, type FaultPoint } from '../../lib/fault';
@@ -166,6 +166,20 @@ async function preparePurge(folder: string): Promise<string> {
     return dataDir;
 }
 
+/** Copies a folder whose database this process has closed: SQLite lets go of its files when the memory is cleaned up. */
+async function copyAsItStands(from: string, to: string): Promise<void> {
+    for (let attempt = 1; ; attempt++) {
+        try {
+            await cp(from, to, { recursive: true });
+            return;
+        } catch (err) {
+            const vanished = (err as NodeJS.ErrnoException).code === 'ENOENT';
+            assert.ok(vanished && attempt < 5, String(err));
+            await rm(to, { recursive: true, force: true });
+        }
+    }
+}
+
 /** Waits until the server's purge has ended: nothing of the placeholder is left. */
 async function untilPurged(client: Client, server: TestServer): Promise<void> {
     await server.logged(({ msg }) => msg.startsWith(PURGE.done));
@@ -178,7 +192,7 @@ async function crashPurgeAt(template: string, steps: readonly FaultPoint[], numb
     const place = await makeFolder();
     const dataDir = join(place.path, 'data');
     try {
-        await cp(template, dataDir, { recursive: true });
+        await copyAsItStands(template, dataDir);
         const log = join(place.path, 'faults.log');
         const victim = { ...purging, ...faulty(log, number), dataDir };
         await withServer(victim, async (_client, server) => {
@@ -259,7 +273,7 @@ describe('a server killed between two steps', function () {
         const folder = join(place.path, 'purge');
         const template = await preparePurge(folder);
         const dataDir = join(folder, 'rehearsed');
-        await cp(template, dataDir, { recursive: true });
+        await copyAsItStands(template, dataDir);
         const log = join(folder, 'rehearsed.log');
         await withServer({ ...purging, ...faulty(log), dataDir }, untilPurged);
         const steps = await notedPoints(log);
