@@ -4,7 +4,7 @@ const layers = [
     ['^lib/app\\.ts$'],
     ['^lib/http/'],
     ['^lib/reference/'],
-    ['^lib/routes\\.ts$'],
+    ['^lib/routes(\\.ts$|/)'],
     ['^lib/api/'],
     ['^lib/images/'],
     ['^lib/(db|storage|auth|dc|imports|jobs)/', '^lib/leased-task\\.ts$'],
@@ -40,7 +40,7 @@ module.exports = {
             comment:
                 'The domain and all above it reach drivers through their driver.ts; lib/app.ts puts them together.',
             severity: 'error',
-            from: { path: '^lib/(images|api|http)/|^lib/routes\\.ts$' },
+            from: { path: '^lib/(images|api|http)/|^lib/routes(\\.ts$|/)' },
             to: { path: '^lib/(db|storage|auth|dc|imports|jobs)/', pathNot: '/(driver|select)\\.ts$' },
         },
         {

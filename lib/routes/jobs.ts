@@ -1,0 +1,64 @@
+/** Jobs. */
+import { cancelJob, getJob, listImageJobs, listJobs } from '../api/jobs';
+import { ACCOUNT, CHANNEL_OR_ANY, EXECUTION, JOB_PARAMETERS, TASK } from '../api/parameters';
+import type { Route } from '../api/route';
+import { authenticate, channelOrAny, imageUuid, loadImage } from '../api/steps';
+import { WRITE_ERRORS } from './common';
+
+export const jobRoutes: readonly Route[] = [
+    {
+        name: 'ListImageJobs',
+        method: 'GET',
+        path: '/images/:uuid/jobs',
+        summary: 'Lists the jobs of an image, the newest first.',
+        description:
+            'Only in mode dc: because it asks for no credentials, other servers answer with ServiceUnavailableError. ' +
+            'There, ListJobs with `image_uuid` has them.',
+        auth: 'none',
+        answers: 'json',
+        parameters: [ACCOUNT, CHANNEL_OR_ANY, TASK, EXECUTION],
+        errors: ['ResourceNotFound', 'InvalidParameter', 'ValidationFailed', 'ServiceUnavailableError'],
+        steps: [imageUuid, channelOrAny, loadImage],
+        handler: listImageJobs,
+    },
+    {
+        name: 'ListJobs',
+        method: 'GET',
+        path: '/jobs',
+        summary: 'Lists the jobs that this server runs itself, the newest first.',
+        description: 'Those that have ended are kept for a while (`jobs.retention`).',
+        auth: 'strict',
+        answers: 'json',
+        parameters: JOB_PARAMETERS,
+        errors: ['UnauthorizedError', 'InvalidParameter', 'ServiceUnavailableError'],
+        steps: [authenticate],
+        handler: listJobs,
+    },
+    {
+        name: 'GetJob',
+        method: 'GET',
+        path: '/jobs/:job',
+        summary: 'Shows a job and how far it is.',
+        description:
+            'Clients poll it until `execution` is `succeeded`, `failed` or `canceled`. Whoever knows the uuid may ask.',
+        auth: 'passive',
+        answers: 'json',
+        parameters: [],
+        errors: ['UnauthorizedError', 'ResourceNotFound', 'ServiceUnavailableError'],
+        steps: [authenticate],
+        handler: getJob,
+    },
+    {
+        name: 'CancelJob',
+        method: 'POST',
+        path: '/jobs/:job/cancel',
+        summary: 'Cancels a job and undoes what it has done. One that has ended stays as it is.',
+        description: 'The answer does not wait until all is undone; `oncancel_results` tells.',
+        auth: 'strict',
+        answers: 'json',
+        parameters: [],
+        errors: ['UnauthorizedError', 'ResourceNotFound', ...WRITE_ERRORS],
+        steps: [authenticate],
+        handler: cancelJob,
+    },
+];
