@@ -189,20 +189,33 @@ export class Chance {
         }
     }
 
-    /** A manifest, or a part of one, as JSON text, with some fields changed. */
-    manifest(whole: boolean): string {
+    /**
+     * A manifest, or a part of one, as JSON text, with some fields changed.
+     *
+     * @param options.uuid for one that tells its own
+     */
+    manifest({ whole, isPublic, uuid }: { whole: boolean; isPublic: boolean; uuid?: string }): string {
         const fields = new Map<string, string>();
         for (const name of whole ? REQUIRED : []) {
             fields.set(name, FIELDS[name]!);
         }
-        for (let count = this.below(4); count > 0; count--) {
+        if (whole) {
+            fields.set('public', String(isPublic));
+        }
+        if (uuid !== undefined) {
+            fields.set('uuid', JSON.stringify(uuid));
+            fields.set('v', FIELDS.v!);
+        }
+        // Some are right as they are.
+        const changed = !whole || !this.onceIn(3);
+        for (let count = changed ? this.below(4) : 0; count > 0; count--) {
             const name = this.pick(Object.keys(FIELDS));
             fields.set(name, FIELDS[name]!);
         }
-        for (let count = this.below(3); count > 0; count--) {
+        for (let count = changed ? this.below(3) : 0; count > 0; count--) {
             fields.set(this.onceIn(5) ? this.text() : this.pick(Object.keys(FIELDS)), this.json());
         }
-        if (whole && this.onceIn(10)) {
+        if (whole && changed && this.onceIn(8)) {
             fields.delete(this.pick(REQUIRED));
         }
         return `{${[...fields].map(([name, value]) => `${JSON.stringify(name)}: ${value}`).join(', ')}}`;

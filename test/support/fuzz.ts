@@ -1,8 +1,10 @@
 /** Requests made by chance: of every route, with paths, queries, headers and bodies that are right, wrong or absurd. */
+import querystring from 'node:querystring';
 import { gzipSync } from 'node:zlib';
 import type { Route } from '../../lib/api/route';
 import { routes } from '../../lib/routes';
 import { md5, UNKNOWN } from './api';
+import { makeTarget, OUTBOUND } from './fuzz-target';
 import { Chance } from './fuzz-values';
 
 export interface FuzzRequest {
@@ -10,25 +12,23 @@ export interface FuzzRequest {
     bytes: Buffer;
     /** It may be no complete HTTP request: then the connection may end without an answer. */
     malformed: boolean;
-    /** It asks for a sample of an error, which may be one of the server's. */
-    sample: boolean;
+    /** Path and query, decoded. */
+    target: string;
+}
+
+/** What requests are made for. */
+export interface FuzzSubject {
+    /** The rows that the server has. */
+    routes: readonly Route[];
+    /** Signs a request, for a server that wants it. */
+    credentials?: () => Record<string, string>;
+    /** Servers that it may be told to connect to, beside those of {@link OUTBOUND}. */
+    sources?: readonly string[];
+    /** What it takes images as. */
+    isPublic: boolean;
 }
 
 const METHODS = ['GET', 'HEAD', 'POST', 'PUT', 'DELETE', 'PATCH', 'OPTIONS', 'PROPFIND', 'M-SEARCH', 'GETT'];
-
-const PARAMETERS = [...new Set(routes.flatMap(({ parameters }) => parameters.map(({ name }) => name)))];
-
-/** Actions that exist, and some that exist elsewhere or nowhere. */
-const ACTIONS = [
-    ...new Set(routes.flatMap(({ actions }) => actions ?? [])),
-    'dropcaches',
-    'import',
-    'export',
-    'change-stor',
-    'create-from-vm',
-    'channel-add',
-    'ACTIVATE',
-];
 
 /** Headers that the server looks at, with values that mean something to somebody. */
 const HEADERS: Readonly<Record<string, readonly string[]>> = {
@@ -122,25 +122,28 @@ const CONDITIONS = [
     'If-Unmodified-Since',
 ];
 
-/** Makes requests; the same seed, number and images give the same one. */
+/** Makes requests; the same seed, number, subject and images give the same one. */
 export class Fuzzer {
-    /** @param credentials signs a request, for a server that wants it; undefined gives none */
+    readonly #sources: readonly string[];
+
     constructor(
         private readonly seed: number,
-        private readonly credentials?: () => Record<string, string>,
-    ) {}
+        private readonly subject: FuzzSubject,
+    ) {
+        this.#sources = [...OUTBOUND, ...(subject.sources ?? [])];
+    }
 
     /** @param images uuids of images that are there */
     request(number: number, images: readonly string[]): FuzzRequest {
         const chance = new Chance(this.seed * 1_000_003 + number);
-        const route = chance.pick(routes);
+        // Now and then one that this server does not have.
+        const route = chance.pick(chance.onceIn(20) ? routes : this.subject.routes);
         const method = chance.onceIn(12) ? chance.pick(METHODS) : route.method;
-        const search = query(chance, route);
-        const target = chance.onceIn(15) ? nastyPath(chance) : path(chance, route, images);
-        const body = bodyOf(chance, route);
+        const { target, uuid } = makeTarget(chance, route, { number, images, sources: this.#sources });
+        const body = this.#body(chance, route, uuid);
         const headers: [string, string][] = [['Host', '127.0.0.1']];
-        if (this.credentials && !chance.onceIn(4)) {
-            headers.push(...Object.entries(this.credentials()));
+        if (this.subject.credentials && !chance.onceIn(4)) {
+            headers.push(...Object.entries(this.subject.credentials()));
         }
         if (body) {
             headers.push(['Content-Type', route.name === 'AddImageIcon' ? 'image/png' : 'application/json']);
@@ -160,128 +163,56 @@ export class Fuzzer {
             headers.push([name, chance.pick(HEADERS[name] ?? [])]);
         }
         const framing = addNastyHeaders(chance, headers);
-        const head = [
-            `${method} ${target}${search} HTTP/1.1`,
-            ...headers.map(([name, value]) => `${name}: ${value}`),
-        ];
+        const head = [`${method} ${target} HTTP/1.1`, ...headers.map(([name, value]) => `${name}: ${value}`)];
         const bytes = Buffer.concat([
             Buffer.from(`${head.join('\r\n')}\r\n\r\n`, chance.onceIn(2) ? 'utf8' : 'latin1'),
             isChunked ? chunked(chance, wrapped) : (wrapped ?? Buffer.alloc(0)),
         ]);
-        const isDamaged = chance.onceIn(12);
+        // A URL with other bytes in it might be that of a server somewhere.
+        const isDamaged = chance.onceIn(12) && !bytes.includes('source') && !bytes.includes('file_url');
         return {
             method,
             bytes: isDamaged ? damaged(chance, bytes) : bytes,
             malformed: framing || isDamaged || METHODS.indexOf(method) >= METHODS.indexOf('GETT'),
-            sample: target.includes('ping') && search.includes('error'),
+            target: querystring.unescape(target),
         };
     }
-}
 
-function path(chance: Chance, route: Route, images: readonly string[]): string {
-    const choices = [
-        () => chance.pick(images),
-        () => chance.pick(images),
-        () => chance.pick(images),
-        () => chance.pick(images),
-        () => chance.pick(images),
-        () => chance.pick(images),
-        () => UNKNOWN,
-        () => chance.pick(images).toUpperCase(),
-        () => encode(chance, chance.text()),
-    ];
-    return route.path.replace(':uuid', () => chance.pick(choices)());
-}
-
-/** Bytes that may stand in a request line, some %-escaped. */
-function encode(chance: Chance, text: string): string {
-    return Array.from(Buffer.from(text), (byte) => {
-        const mustEscape = byte <= 0x20 || byte === 0x7f;
-        return (mustEscape && !chance.onceIn(50)) || chance.onceIn(3)
-            ? `%${byte.toString(16).padStart(2, '0')}`
-            : String.fromCharCode(byte);
-    }).join('');
-}
-
-function nastyPath(chance: Chance): string {
-    switch (chance.below(5)) {
-        case 0:
-            return '*';
-        case 1:
-            return 'http://example.com/images';
-        case 2:
-            return `/${'a/'.repeat(chance.below(3000))}`;
-        case 3:
-            return `/images/${encode(chance, chance.text())}/../${encode(chance, chance.text())}`;
-        default:
-            return `/${encode(chance, chance.text())}`;
-    }
-}
-
-function value(chance: Chance, name: string): string {
-    if (name === 'action' && !chance.onceIn(4)) {
-        return chance.pick(ACTIONS);
-    }
-    if (name === 'compression' && !chance.onceIn(4)) {
-        return 'gzip';
-    }
-    return chance.text();
-}
-
-function query(chance: Chance, route: Route): string {
-    const parts: string[] = [];
-    const action = chance.pick(route.actions ?? ['']);
-    if (action !== '') {
-        parts.push(`action=${action}`);
-    }
-    if (route.name === 'AddImageFile' && !chance.onceIn(6)) {
-        parts.push('compression=gzip');
-    }
-    const known = route.parameters.map(({ name }) => name);
-    for (let count = chance.onceIn(2) ? chance.below(4) : 0; count > 0; count--) {
-        const listed = chance.onceIn(3) || known.length === 0 ? chance.pick(PARAMETERS) : chance.pick(known);
-        const name = listed.replace('KEY', () => (chance.onceIn(2) ? 'role' : encode(chance, chance.text())));
-        switch (chance.below(8)) {
-            case 0:
-                parts.push(`${name}=${value(chance, name)}&${name}=${value(chance, name)}`);
-                break;
-            case 1:
-                parts.push(`${name}[a][b]=${value(chance, name)}&${name}[]=1`);
-                break;
-            case 2:
-                parts.push(encode(chance, chance.text()));
-                break;
-            case 3:
-                parts.push(name);
-                break;
-            default:
-                parts.push(`${name}=${encode(chance, value(chance, name))}`);
+    /** @param uuid of the path */
+    #body(chance: Chance, route: Route, uuid: string): Buffer | undefined {
+        if (route.body === 'bytes') {
+            return chance.onceIn(10)
+                ? Buffer.alloc(0)
+                : Buffer.alloc(chance.below(200_000), chance.below(256));
         }
+        if (route.body !== 'json') {
+            return chance.onceIn(10) ? Buffer.from(chance.json()) : undefined;
+        }
+        if (chance.onceIn(15)) {
+            return undefined;
+        }
+        if (route.path.endsWith('/acl')) {
+            const items = Array.from({ length: chance.below(5) }, () =>
+                chance.onceIn(3) ? chance.json() : JSON.stringify(UNKNOWN),
+            );
+            return Buffer.from(chance.onceIn(5) ? chance.json() : `[${items.join()}]`);
+        }
+        if (chance.onceIn(8)) {
+            return Buffer.from(chance.json());
+        }
+        if (route.path.endsWith('/from-url')) {
+            const url = chance.onceIn(6) ? chance.json() : JSON.stringify(chance.pick(this.#sources));
+            return Buffer.from(`{"file_url": ${url}}`);
+        }
+        if (route.actions?.includes('channel-add')) {
+            return Buffer.from(`{"channel": ${chance.onceIn(3) ? chance.json() : '"release"'}}`);
+        }
+        const { isPublic } = this.subject;
+        if (route.actions?.includes('import')) {
+            return Buffer.from(chance.manifest({ whole: true, isPublic, uuid }));
+        }
+        return Buffer.from(chance.manifest({ whole: route.path === '/images', isPublic }));
     }
-    if (chance.onceIn(60)) {
-        parts.push('a=1&'.repeat(3000));
-    }
-    const search = parts.map((part) => part.replaceAll(' ', '+')).join('&');
-    return search === '' ? '' : `?${search}`;
-}
-
-function bodyOf(chance: Chance, route: Route): Buffer | undefined {
-    if (route.body === 'bytes') {
-        return chance.onceIn(10) ? Buffer.alloc(0) : Buffer.alloc(chance.below(200_000), chance.below(256));
-    }
-    if (route.body !== 'json') {
-        return chance.onceIn(10) ? Buffer.from(chance.json()) : undefined;
-    }
-    if (chance.onceIn(15)) {
-        return undefined;
-    }
-    if (route.path.endsWith('/acl')) {
-        const items = Array.from({ length: chance.below(5) }, () =>
-            chance.onceIn(3) ? chance.json() : JSON.stringify(UNKNOWN),
-        );
-        return Buffer.from(chance.onceIn(5) ? chance.json() : `[${items.join()}]`);
-    }
-    return Buffer.from(chance.onceIn(8) ? chance.json() : chance.manifest(route.path === '/images'));
 }
 
 /** Compressed, or said to be; sometimes something that grows a thousandfold. */
