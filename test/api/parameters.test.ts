@@ -28,7 +28,7 @@ describe('Parameters that repeat or nest', () => {
     function ask(row: Route, parts: readonly string[], action = row.actions?.[0] ?? ''): Promise<Answer> {
         const { client } = (row.modes ?? ['public']).includes('public') ? registry : datacenter;
         const query = [...(action === '' ? [] : [`action=${action}`]), ...parts].join('&');
-        return client.request(row.method, `${row.path.replace(':uuid', image.uuid)}?${query}`, {
+        return client.request(row.method, `${row.path.replace(/:\w+/, image.uuid)}?${query}`, {
             headers: row.body === 'json' ? { 'content-type': 'application/json' } : {},
             body: row.body === undefined ? undefined : '{}',
         });

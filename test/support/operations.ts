@@ -1,0 +1,221 @@
+/**
+ * What the contract says of each operation, in few words: who may call it, and what a right request is answered with.
+ * `predict` makes of it the answer to any caller on any server (endpoints.md §1.5, §2 and §3, auth.md §1).
+ *
+ * It is written down here a second time, beside the route table, so that a row with a step too few is found.
+ */
+import type { Route } from '../../lib/api/route';
+import type { ErrorCode } from '../../lib/errors';
+import { FILE, ICON, MANIFEST, OWNER, STRANGER } from './api';
+import {
+    authType,
+    CHANNELS,
+    FRIEND,
+    mayRead,
+    OTHER_CHANNEL,
+    type Caller,
+    type Kind,
+    type Setting,
+} from './settings';
+
+/** A status that is no error, or a code with the fields it is about (`field:code`). */
+export type Outcome = number | readonly [ErrorCode, ...string[]];
+
+/** A request whose path, query and body are right, but for what the caller may not do. */
+export interface Situation {
+    readonly setting: Setting;
+    readonly caller: Caller;
+    readonly kind: Kind;
+    /** The `channel` parameter; absent is the default one, which the image is in. */
+    readonly channel?: string | undefined;
+}
+
+export interface Operation {
+    /**
+     * - `server`: whoever passes the authentication; there is no image, and no `account` is looked at
+     * - `account`: the same, but the account has to be a uuid
+     * - `operator`: no account
+     * - `reader`: whoever may see the image
+     * - `operator-reader`: whoever may see the image, but no account
+     * - `owner`: of those who may see the image, its owner or an operator
+     */
+    readonly access: 'server' | 'account' | 'operator' | 'reader' | 'operator-reader' | 'owner';
+    /** The servers that have it; all if absent. */
+    readonly only?: (setting: Setting) => boolean;
+    /** Whether the channel is looked at, and whether `*` is one; by default as for a change, where `*` is none. */
+    readonly channel?: 'ignored' | 'any' | 'one';
+    /** The path names an image that is there (the default), or one that is to come. */
+    readonly image?: 'new';
+    readonly path?: string;
+    readonly query?: string;
+    readonly body?: Buffer | ((uuid: string, setting: Setting) => unknown);
+    readonly contentType?: string;
+    /** What those are answered who may call it. */
+    readonly outcome: Outcome | ((situation: Situation) => Outcome);
+}
+
+const READ = { access: 'reader', channel: 'any', outcome: 200 } as const;
+const CHANGE = { access: 'owner', outcome: 200 } as const;
+const SERVER = { access: 'server', channel: 'ignored', outcome: 200 } as const;
+const NO_ACTION: Outcome = ['InvalidParameter', 'action:Invalid'];
+
+const isDraft = ({ kind }: Situation): boolean => kind === 'draft';
+const manifest = ({ mode }: Setting) => ({ ...MANIFEST, public: mode === 'public' });
+
+/** By the name of the route. The image is in the default channel, has {@link FILE} and {@link ICON}, and belongs to OWNER. */
+export const OPERATIONS: Readonly<Record<string, Operation>> = {
+    Ping: SERVER,
+    AdminGetState: SERVER,
+    AdminUpdateState: { ...SERVER, query: 'action=dropcaches', outcome: 202 },
+    AdminReloadAuthKeys: SERVER,
+    ListChannels: { ...SERVER, only: ({ channels }) => channels },
+    GetFavicon: SERVER,
+
+    RedirectRoot: { ...SERVER, outcome: 301 },
+    RedirectDocs: { ...SERVER, outcome: 301 },
+    PublicDocs: SERVER,
+    PublicDocsEndpoints: SERVER,
+    PublicDocsObjects: SERVER,
+    PublicDocsErrors: SERVER,
+    PublicDocsOpenApi: SERVER,
+    PublicDocsStyle: SERVER,
+
+    ListImages: { ...SERVER, channel: 'any' },
+    CreateImage: { access: 'account', body: (_uuid, setting) => manifest(setting), outcome: created },
+    CreateImageFromVm: { access: 'server', outcome: ['NotAvailable'] },
+    CreateImageAction: { access: 'server', query: 'action=fly', outcome: NO_ACTION },
+
+    GetImage: READ,
+    DeleteImage: { ...CHANGE, outcome: 204 },
+    ActivateImage: { ...CHANGE, outcome: (one) => (isDraft(one) ? 200 : ['ImageAlreadyActivated']) },
+    EnableImage: CHANGE,
+    DisableImage: CHANGE,
+    UpdateImage: { ...CHANGE, body: () => ({ description: 'changed' }) },
+    ChannelAddImage: {
+        ...CHANGE,
+        only: ({ channels }) => channels,
+        body: () => ({ channel: OTHER_CHANNEL }),
+    },
+    ImageAction: { ...CHANGE, query: 'action=fly', outcome: NO_ACTION },
+    AddImageAcl: { ...CHANGE, body: () => [STRANGER] },
+    RemoveImageAcl: { ...CHANGE, body: () => [STRANGER] },
+    ImageAclAction: { ...CHANGE, query: 'action=fly', outcome: NO_ACTION },
+
+    AddImageFile: {
+        ...CHANGE,
+        query: 'compression=none',
+        body: FILE,
+        outcome: (one) => (isDraft(one) ? 200 : ['ImageFilesImmutable']),
+    },
+    AddImageFileFromUrl: {
+        ...CHANGE,
+        query: 'compression=none',
+        outcome: (one) => (isDraft(one) ? ['InvalidParameter', 'file_url:Missing'] : ['ImageFilesImmutable']),
+    },
+    GetImageFile: READ,
+    GetSecondImageFile: { ...READ, outcome: ['ResourceNotFound'] },
+    AddImageIcon: { ...CHANGE, body: ICON, contentType: 'image/png' },
+    GetImageIcon: READ,
+    DeleteImageIcon: CHANGE,
+
+    AdminImportImage: {
+        access: 'operator',
+        image: 'new',
+        body: (uuid, setting) => ({
+            v: 2,
+            uuid,
+            published_at: '2013-05-07T12:00:00.123Z',
+            ...manifest(setting),
+        }),
+        outcome: 200,
+    },
+    // Without its parameter, which is looked at before the caller is.
+    AdminImportRemoteImage: {
+        access: 'server',
+        image: 'new',
+        outcome: ['ValidationFailed', 'source:MissingParameter'],
+    },
+    ImportFromDatacenter: {
+        access: 'server',
+        image: 'new',
+        outcome: ({ caller: { account } }) =>
+            account === undefined || account === 'me'
+                ? ['ValidationFailed', 'account:Invalid']
+                : ['ValidationFailed', 'datacenter:MissingParameter'],
+    },
+    AdminChangeImageStor: {
+        access: 'operator-reader',
+        query: 'stor=local',
+        outcome: ['NotImplemented'],
+    },
+    ExportImage: { ...CHANGE, query: 'manta_path=/owner/stor/x', outcome: ['StorageUnsupported'] },
+    CloneImage: {
+        access: 'reader',
+        only: ({ mode }) => mode === 'dc',
+        channel: 'one',
+        outcome: cloned,
+    },
+
+    // Outside of a datacenter nothing ever looked after jobs of images.
+    ListImageJobs: {
+        ...READ,
+        outcome: ({ setting: { mode } }) => (mode === 'dc' ? 200 : ['ServiceUnavailableError']),
+    },
+    ListJobs: SERVER,
+    GetJob: { ...SERVER, outcome: ['ResourceNotFound'] },
+    CancelJob: { ...SERVER, outcome: ['ResourceNotFound'] },
+
+    ListDatasets: { ...SERVER, outcome: 301 },
+    GetDataset: { ...SERVER, outcome: 301 },
+};
+
+/** An account creates images of its own only. */
+function created({ caller: { account } }: Situation): Outcome {
+    return account === undefined || account === OWNER ? 200 : ['InvalidParameter', 'owner:Invalid'];
+}
+
+/** Only accounts that an image is shared with clone it, and only activated ones. */
+function cloned({ caller: { account }, kind }: Situation): Outcome {
+    if (account === undefined) {
+        return ['InvalidParameter', 'account:Invalid'];
+    }
+    if (kind === 'draft') {
+        return ['ValidationFailed', 'active:Invalid'];
+    }
+    return account === FRIEND ? 200 : ['ImageNotShared'];
+}
+
+/** The answer to a situation. The checks come in the order of the contract. */
+export function predict(operation: Operation, auth: Route['auth'], situation: Situation): Outcome {
+    const { setting, caller, kind, channel } = situation;
+    const { access, outcome } = operation;
+    const { account } = caller;
+    if (auth === 'strict' && authType(setting) === 'signature' && !caller.signed) {
+        return ['UnauthorizedError'];
+    }
+    const looksAtChannel = setting.channels && channel !== undefined && operation.channel !== 'ignored';
+    const isKnown =
+        CHANNELS.some(({ name }) => name === channel) || (operation.channel === 'any' && channel === '*');
+    if (looksAtChannel && !isKnown) {
+        return ['ValidationFailed', 'channel:Invalid'];
+    }
+    if (access === 'operator' && account !== undefined) {
+        return ['OperatorOnly'];
+    }
+    if (access !== 'server' && account === 'me') {
+        return ['InvalidParameter', 'account:Invalid'];
+    }
+    if (access === 'reader' || access === 'operator-reader' || access === 'owner') {
+        const isThere = !looksAtChannel || channel === '*' || channel === CHANNELS[0]?.name;
+        if (!isThere || !mayRead(account, kind)) {
+            return ['ResourceNotFound'];
+        }
+    }
+    if (access === 'operator-reader' && account !== undefined) {
+        return ['OperatorOnly'];
+    }
+    if (access === 'owner' && account !== undefined && account !== OWNER) {
+        return ['NotImageOwner'];
+    }
+    return typeof outcome === 'function' ? outcome(situation) : outcome;
+}
