@@ -3,7 +3,7 @@ import { ApiError, validationFailed } from '../errors';
 import type { Image } from '../images/image';
 import { STORAGE_TYPES, type RawFile, type StorageType } from '../manifest';
 import type { Call } from './call';
-import { account, loadedImage } from './steps';
+import { loadedImage, operatorOnly } from './steps';
 
 /** What clients know the endpoint's answer as: with the operator's fields, whatever version they accept. */
 const ANSWER_FORM = { channels: true, adminFields: true };
@@ -48,12 +48,7 @@ function movableFile({ uuid, raw }: Image): RawFile {
  * say that the file is there already, or why it cannot be moved.
  */
 export function changeImageStorage(call: Call): void {
-    if (account(call) !== undefined) {
-        throw new ApiError(
-            'OperatorOnly',
-            'Only an operator can change the storage of an image: leave out "account".',
-        );
-    }
+    operatorOnly(call);
     const wanted = wantedStorage(call);
     const image = loadedImage(call);
     const { stor } = movableFile(image);
