@@ -110,7 +110,7 @@ describe('Jobs', () => {
             const job = answer.json as Record<string, unknown>;
             assert.deepEqual(
                 [job.uuid, job.execution, job.task, job.image_uuid, job.created_at, job.elapsed],
-                [testUuid(1), 'succeeded', TASK, IMAGE, '2026-05-01T00:01:00.000Z', 0.5],
+                [testUuid(1), 'succeeded', TASK, IMAGE, new Date(NOW + 60_000).toISOString(), 0.5],
             );
             const params = { n: 1, source: 'https://host/path', image_uuid: IMAGE, task: TASK };
             assert.deepEqual(job.params, params);
