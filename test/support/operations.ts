@@ -6,11 +6,12 @@
  */
 import type { Route } from '../../lib/api/route';
 import type { ErrorCode } from '../../lib/errors';
-import { FILE, ICON, MANIFEST, OWNER, STRANGER } from './api';
+import { FILE, ICON, OWNER, STRANGER } from './api';
 import {
     authType,
     CHANNELS,
     FRIEND,
+    manifestFor,
     mayRead,
     OTHER_CHANNEL,
     type Caller,
@@ -60,7 +61,6 @@ const SERVER = { access: 'server', channel: 'ignored', outcome: 200 } as const;
 const NO_ACTION: Outcome = ['InvalidParameter', 'action:Invalid'];
 
 const isDraft = ({ kind }: Situation): boolean => kind === 'draft';
-const manifest = ({ mode }: Setting) => ({ ...MANIFEST, public: mode === 'public' });
 
 /** By the name of the route. The image is in the default channel, has {@link FILE} and {@link ICON}, and belongs to OWNER. */
 export const OPERATIONS: Readonly<Record<string, Operation>> = {
@@ -81,7 +81,7 @@ export const OPERATIONS: Readonly<Record<string, Operation>> = {
     PublicDocsStyle: SERVER,
 
     ListImages: { ...SERVER, channel: 'any' },
-    CreateImage: { access: 'account', body: (_uuid, setting) => manifest(setting), outcome: created },
+    CreateImage: { access: 'account', body: (_uuid, setting) => manifestFor(setting), outcome: created },
     CreateImageFromVm: { access: 'server', outcome: ['NotAvailable'] },
     CreateImageAction: { access: 'server', query: 'action=fly', outcome: NO_ACTION },
 
@@ -125,7 +125,7 @@ export const OPERATIONS: Readonly<Record<string, Operation>> = {
             v: 2,
             uuid,
             published_at: '2013-05-07T12:00:00.123Z',
-            ...manifest(setting),
+            ...manifestFor(setting),
         }),
         outcome: 200,
     },

@@ -1,7 +1,7 @@
 /** The servers, callers and images that tests over all modes go through. */
 import type { Mode } from '../../lib/config/types';
 import type { RawImage } from '../../lib/manifest';
-import { FILE, ICON, md5, OTHER, OWNER, sha1, STRANGER } from './api';
+import { FILE, ICON, MANIFEST, md5, OTHER, OWNER, sha1, STRANGER } from './api';
 import { testImage } from './images';
 import { OpenLdap } from './openldap';
 import { Registry } from './registry';
@@ -110,6 +110,12 @@ export function makeImage(
 export const nameOf = ({ mode, channels }: Setting): string =>
     `mode ${mode} ${channels ? 'with' : 'without'} channels`;
 
+/** {@link MANIFEST} in a form that a server of the setting takes. */
+export const manifestFor = ({ mode }: Setting): typeof MANIFEST => ({
+    ...MANIFEST,
+    public: mode === 'public',
+});
+
 /**
  * A server of a setting; in a datacenter with a directory that knows the owner of all images.
  * Skips the tests of `context` where that directory cannot be had.
@@ -117,6 +123,7 @@ export const nameOf = ({ mode, channels }: Setting): string =>
 export async function startSetting(
     setting: Setting,
     context: Mocha.Context,
+    config: Record<string, unknown> = {},
 ): Promise<{ registry: Registry; stop: () => Promise<void> }> {
     const directory = setting.mode === 'dc' ? await OpenLdap.start(context) : undefined;
     await directory?.addAccount(OWNER, 'owner');
@@ -125,6 +132,7 @@ export async function startSetting(
         authType: authType(setting),
         ...(setting.channels && { channels: CHANNELS }),
         ...(directory && { datacenterName: 'test', ufds: directory.config }),
+        ...config,
     });
     const stop = async (): Promise<void> => {
         await registry.stop();
