@@ -109,6 +109,7 @@ caption { text-align: left; font-weight: 600; padding-bottom: 0.3rem; }
 th, td { text-align: left; vertical-align: top; padding: 0.4rem 0.75rem 0.4rem 0; border-bottom: 1px solid var(--line); }
 thead th { color: var(--quiet); font-weight: 600; font-size: 0.85rem; }
 tbody th { font-weight: 400; }
+tbody th code { overflow-wrap: normal; }
 td { overflow-wrap: break-word; }
 tr:target, section:target > h3 { background: var(--raised); }
 .note { color: var(--quiet); font-size: 0.85rem; }
