@@ -3,7 +3,7 @@ import { DependencyConflict } from '../db/driver';
 import { ApiError, invalidParameter } from '../errors';
 import { buildImage, noOrigin, prepareCreate } from '../images/create';
 import { parseListQuery, type ListMarker } from '../images/list-query';
-import type { ListBody } from '../images/images';
+import type { ListBody } from '../images/lists';
 import { assertOwnerExists } from '../images/owner';
 import type { Call } from './call';
 import { evaluateConditions, opaqueTag } from './conditional';
@@ -47,7 +47,7 @@ async function findImages(call: Call): Promise<ListBody> {
     const marker = request.marker && (await findMarker(call, request.marker));
     const { anyOf, order, limit } = request;
     const form = { channels: call.version2, adminFields: call.state.adminFields === true };
-    return images.list({ anyOf, order, ...(marker && { marker }) }, form, limit);
+    return images.lists.find({ anyOf, order, ...(marker && { marker }) }, form, limit);
 }
 
 /**
@@ -55,19 +55,19 @@ async function findImages(call: Call): Promise<ListBody> {
  * it depends on. Of the conditions only If-None-Match is judged (docs/decisions/0014-conditional-lists.md).
  */
 export async function listImages(call: Call): Promise<void> {
-    const { images } = call.services;
+    const { lists } = call.services.images;
     const { channel, principal } = call.state;
     const name = `${call.search} ${call.version2} ${principal !== undefined} ${channel ?? ''}`;
     const ifNoneMatch = call.headers['if-none-match'];
-    let list = images.rememberedList(name);
+    let list = lists.remembered(name);
     if (!list) {
-        const longTag = ifNoneMatch === undefined ? undefined : images.longListTag(name);
+        const longTag = ifNoneMatch === undefined ? undefined : lists.longTag(name);
         if (longTag !== undefined && ifNoneMatch?.includes(longTag)) {
             // The client has this list, so it was a good request: nothing has to be looked for.
             call.sendEmpty(304, { Etag: longTag });
             return;
         }
-        list = await images.rememberList(name, () => findImages(call));
+        list = await lists.remember(name, () => findImages(call));
     }
     const headers = list.etag === undefined ? undefined : { Etag: list.etag };
     if (ifNoneMatch !== undefined && isNotModified(call, ifNoneMatch, list.etag)) {

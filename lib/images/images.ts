@@ -1,16 +1,8 @@
-import { createHash } from 'node:crypto';
 import type Logger from 'bunyan';
 import { LRUCache } from 'lru-cache';
 import type { Clock } from '../clock';
 import type { Config } from '../config/types';
-import type {
-    Database,
-    ImageChange,
-    ImageQuery,
-    ListPosition,
-    PendingObject,
-    StoredImage,
-} from '../db/driver';
+import type { Database, ImageChange, PendingObject, StoredImage } from '../db/driver';
 import { EtagConflict, PendingObjectLost, UniqueConflict } from '../db/driver';
 import { ApiError, validationFailed } from '../errors';
 import { faultPoint } from '../fault';
@@ -19,27 +11,15 @@ import type { StorageSet } from '../storage/driver';
 import { VERSION } from '../version';
 import { Archive } from './archive';
 import { givenUp } from './heartbeat';
-import { Image, type Form, type Rules } from './image';
+import { Image, type Rules } from './image';
+import { ImageLists, storedPages } from './lists';
 import { ObjectMissing, Objects, type Duplication, type ObjectCopy } from './objects';
 import { renderImage } from './serialize';
 import { Turns } from './turns';
 import { assertValidImage, profileFor } from './validate';
 
-/** Images read from the database at a time; a longer list is streamed in pages of this size. */
-const PAGE = 1000;
-
-/** Bytes that remembered images, and remembered lists, may take. */
-const IMAGE_CACHE_BYTES = 48 << 20;
-const LIST_CACHE_BYTES = 24 << 20;
-
-/** Longer names of lists are not worth remembering, in characters. */
-const LONGEST_NAME = 2048;
-
-/** A list of manifests as JSON: whole, or in pieces if it is long. */
-export type ListBody = { whole: Buffer } | { pieces: AsyncIterable<Buffer> };
-
-/** A list with its weak ETag; a long one has none if the database cannot tell when images change. */
-export type TaggedList = ListBody & { etag: string | undefined };
+/** Bytes that remembered images may take. */
+const CACHE_BYTES = 48 << 20;
 
 /** How a save goes along with stored objects. */
 export interface ObjectChanges {
@@ -76,17 +56,14 @@ export interface ImagesParts {
  */
 export class Images {
     readonly objects: Objects;
+    readonly lists: ImageLists;
     /** Changes of one image take turns here, by its uuid. */
     readonly turns = new Turns();
     readonly rules: Rules;
     readonly #database: Database;
     readonly #archive: Archive;
     readonly #log: Logger;
-    readonly #images = new LRUCache<string, Remembered>({ maxSize: IMAGE_CACHE_BYTES });
-    readonly #lists = new LRUCache<string, TaggedList>({ maxSize: LIST_CACHE_BYTES });
-    /** What the lists of this server depend on, beside their names and the images. */
-    readonly #listsSeed: string;
-    #listsGeneration: number | undefined;
+    readonly #images = new LRUCache<string, Remembered>({ maxSize: CACHE_BYTES });
 
     constructor({ config, database, storages, clock, log }: ImagesParts) {
         this.#database = database;
@@ -94,7 +71,10 @@ export class Images {
         this.#archive = new Archive(storages.get('local'), database.pending, clock);
         this.objects = new Objects(database, storages, clock, log, config.limits.uploadSilence);
         this.rules = { mode: config.mode, channels: config.channels?.map(({ name }) => name) };
-        this.#listsSeed = JSON.stringify([database.id, VERSION, this.rules]);
+        this.lists = new ImageLists(database.images, {
+            seed: JSON.stringify([database.id, VERSION, this.rules]),
+            imageOf: (stored) => this.#remember(stored),
+        });
     }
 
     /** The current version of an image if it is at hand without asking the database; undefined says nothing. */
@@ -125,103 +105,12 @@ export class Images {
         return (await this.get(uuid)) !== undefined;
     }
 
-    /** The list remembered under a name, if no process has changed images since it was made. */
-    rememberedList(name: string): TaggedList | undefined {
-        const generation = this.#database.images.generation();
-        if (generation === undefined || generation !== this.#listsGeneration) {
-            this.#lists.clear();
-            this.#listsGeneration = generation;
-        }
-        return this.#lists.get(name);
-    }
-
-    /** Makes a list and, unless it is long, remembers it under a name that says all that the list depends on. */
-    async rememberList(name: string, make: () => Promise<ListBody>): Promise<TaggedList> {
-        const generation = this.#database.images.generation();
-        const list = await make();
-        if (!('whole' in list)) {
-            // Read before the list was: the tag may be older than what is sent, never newer.
-            return { ...list, etag: this.#longListTag(name, generation) };
-        }
-        const tagged = { ...list, etag: weakTag(list.whole) };
-        const current = generation !== undefined && generation === this.#database.images.generation();
-        if (current && generation === this.#listsGeneration && name.length <= LONGEST_NAME) {
-            this.#lists.set(name, tagged, { size: list.whole.length + name.length });
-        }
-        return tagged;
-    }
-
-    /** The ETag that the list of this name has now if it is long; undefined if that cannot be told. */
-    longListTag(name: string): string | undefined {
-        return this.#longListTag(name, this.#database.images.generation());
-    }
-
-    /** Every process and every start gives the same tag, as long as no image is changed. */
-    #longListTag(name: string, generation: number | undefined): string | undefined {
-        return generation === undefined ? undefined : weakTag(`${this.#listsSeed} ${generation} ${name}`);
-    }
-
-    /** The valid images of a query in their served form, at most `limit` of them. */
-    async list(
-        query: Omit<ImageQuery, 'limit' | 'after'>,
-        form: Form,
-        limit: number | undefined,
-    ): Promise<ListBody> {
-        const pages = this.#pages(query, form, limit);
-        const items: Buffer[] = [];
-        for (let page = await pages.next(); !page.done; page = await pages.next()) {
-            if (items.length + page.value.length > PAGE) {
-                return { pieces: pieces(items.length > 0 ? [items, page.value] : [page.value], pages) };
-            }
-            items.push(...page.value);
-        }
-        return {
-            whole: items.length === 0 ? Buffer.from('[]') : Buffer.concat([OPEN, separated(items), CLOSE]),
-        };
-    }
-
     /** All records as they are stored, by publication. */
     async *records(): AsyncGenerator<RawImage> {
-        for await (const page of this.#stored({ anyOf: [{}], order: 'asc' }, () => PAGE)) {
+        for await (const page of storedPages(this.#database.images, { anyOf: [{}], order: 'asc' })) {
             for (const { raw } of page) {
                 yield raw;
             }
-        }
-    }
-
-    /** Non-empty pages of list items. */
-    async *#pages(
-        query: Omit<ImageQuery, 'limit' | 'after'>,
-        form: Form,
-        limit: number | undefined,
-    ): AsyncGenerator<Buffer[], undefined> {
-        let left = limit ?? Infinity;
-        for await (const page of this.#stored(query, () => Math.min(left, PAGE))) {
-            const items = page
-                .map((stored) => this.#remember(stored))
-                .filter((image) => image.valid)
-                .map((image) => image.listItem(form));
-            left -= items.length;
-            if (items.length > 0) {
-                yield items;
-            }
-        }
-    }
-
-    /** The images of a query, page by page. @param size how many the next page may have; 0 ends it */
-    async *#stored(
-        query: Omit<ImageQuery, 'limit' | 'after'>,
-        size: () => number,
-    ): AsyncGenerator<StoredImage[], undefined> {
-        let after: ListPosition | undefined;
-        for (let limit = size(); limit > 0; limit = size()) {
-            const page = await this.#database.images.query({ ...query, ...(after && { after }), limit });
-            yield page;
-            const last = page.at(-1);
-            if (!last || page.length < limit) {
-                return;
-            }
-            after = { publishedAt: last.publishedAt, uuid: last.uuid };
         }
     }
 
@@ -410,13 +299,13 @@ export class Images {
     cacheState(): Record<string, { name: string; expiry: number; items: number }> {
         return {
             ImageGet: { name: 'ImageGet', expiry: 0, items: this.#images.size },
-            ImageList: { name: 'ImageList', expiry: 0, items: this.#lists.size },
+            ImageList: { name: 'ImageList', expiry: 0, items: this.lists.size },
         };
     }
 
     dropCaches(): void {
         this.#images.clear();
-        this.#lists.clear();
+        this.lists.clear();
     }
 
     /** Gives the id of a row to settle with the record. */
@@ -490,33 +379,3 @@ function withObjects(raw: RawImage, copies: readonly ObjectCopy[]): RawImage {
         ...(raw.icon && { icon: { ...raw.icon, object: iconObject } }),
     };
 }
-
-/** The elements of a pretty-printed array, with what stands between them. */
-function separated(items: readonly Buffer[]): Buffer {
-    return Buffer.concat(items.flatMap((item, index) => (index === 0 ? [item] : [COMMA, item])));
-}
-
-/** A pretty-printed array, page by page. */
-async function* pieces(first: Buffer[][], rest: AsyncIterable<Buffer[]>): AsyncGenerator<Buffer> {
-    yield OPEN;
-    let pages = 0;
-    for (const items of first) {
-        yield separated(items);
-        if (++pages < first.length) {
-            yield COMMA;
-        }
-    }
-    for await (const items of rest) {
-        yield COMMA;
-        yield separated(items);
-    }
-    yield CLOSE;
-}
-
-function weakTag(content: Buffer | string): string {
-    return `W/"${createHash('sha1').update(content).digest('hex')}"`;
-}
-
-const OPEN = Buffer.from('[\n');
-const COMMA = Buffer.from(',\n');
-const CLOSE = Buffer.from('\n]');

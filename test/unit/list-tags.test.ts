@@ -42,38 +42,38 @@ function restlessImages(count: number, first: number | undefined): Images {
 }
 
 const make = (images: Images, name: string) =>
-    images.rememberList(name, () => images.list({ anyOf: [{}], order: 'asc' }, FORM, undefined));
+    images.lists.remember(name, () => images.lists.find({ anyOf: [{}], order: 'asc' }, FORM, undefined));
 
 describe('The tag of a list that changes while it is read', () => {
     it('is of the time before, so that the next request gets the list once more', async () => {
         const images = restlessImages(2500, 1);
-        const before = images.longListTag('a');
+        const before = images.lists.longTag('a');
         const list = await make(images, 'a');
         assert.ok('pieces' in list);
         assert.equal(list.etag, before);
-        assert.notEqual(images.longListTag('a'), before);
+        assert.notEqual(images.lists.longTag('a'), before);
     });
 
     it('of a short one is that of its bytes, which are not remembered', async () => {
         const images = restlessImages(10, 1);
-        images.rememberedList('a');
+        images.lists.remembered('a');
         const list = await make(images, 'a');
         assert.ok('whole' in list);
         assert.match(String(list.etag), /^W\/"[0-9a-f]{40}"$/);
-        assert.equal(images.rememberedList('a'), undefined);
+        assert.equal(images.lists.remembered('a'), undefined);
     });
 
     it('is missing for long ones where the database cannot tell of changes', async () => {
         const images = restlessImages(2500, undefined);
         assert.equal((await make(images, 'a')).etag, undefined);
-        assert.equal(images.longListTag('a'), undefined);
+        assert.equal(images.lists.longTag('a'), undefined);
         assert.match(String((await make(restlessImages(1, undefined), 'a')).etag), /^W/);
     });
 
     it('differs by all that the list is named by', () => {
         const images = restlessImages(1, 7);
-        assert.notEqual(images.longListTag('limit=2000'), images.longListTag('limit=2001'));
-        assert.equal(images.longListTag('x'), restlessImages(1, 7).longListTag('x'));
-        assert.notEqual(images.longListTag('x'), restlessImages(1, 8).longListTag('x'));
+        assert.notEqual(images.lists.longTag('limit=2000'), images.lists.longTag('limit=2001'));
+        assert.equal(images.lists.longTag('x'), restlessImages(1, 7).lists.longTag('x'));
+        assert.notEqual(images.lists.longTag('x'), restlessImages(1, 8).lists.longTag('x'));
     });
 });
