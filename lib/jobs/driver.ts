@@ -61,13 +61,6 @@ export interface JobContext {
     readonly log: Logger;
     /** Aborted when the job is canceled, its time is up, or the process stops. */
     readonly signal: AbortSignal;
-    /**
-     * Adds to the job's params; durable when it resolves, so that a step that is run again finds it. Also after a
-     * cancel, until the step has ended: what it made can be noted for the clean-up.
-     *
-     * @throws Error if another process has taken the job over
-     */
-    remember(params: Record<string, unknown>): Promise<void>;
     /** Tells how far a transfer is, in bytes; `total` if it is known. Written now and then, at the latest with the next step. */
     progress(done: number, total: number | undefined): void;
 }

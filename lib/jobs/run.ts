@@ -1,3 +1,4 @@
+import { once } from 'node:events';
 import { setTimeout as wait } from 'node:timers/promises';
 import type Logger from 'bunyan';
 import type { Clock } from '../clock';
@@ -195,7 +196,9 @@ export class JobRun {
     async #withinGrace(step: JobStep, work: Promise<string>, signal: AbortSignal): Promise<string> {
         const over = new AbortController();
         const hangs = async (): Promise<never> => {
-            await aborted(signal, over.signal);
+            if (!signal.aborted) {
+                await once(signal, 'abort', { signal: over.signal });
+            }
             await wait(this.#parts.stepGrace, undefined, { ref: false, signal: over.signal });
             this.#log.error({ step: step.name }, 'a step of a job did not end when it was told to');
             throw signal.reason;
@@ -228,19 +231,9 @@ export class JobRun {
         };
         const context: JobContext = {
             uuid,
-            get params() {
-                return record.value.params;
-            },
+            params: record.value.params,
             log: this.#log,
             signal,
-            remember: async (params) => {
-                if (ended) {
-                    throw new Interruption('lost');
-                }
-                await record.update(({ params: known }) => ({
-                    value: { params: { ...known, ...params }, ...(latest && { progress: latest }) },
-                }));
-            },
             progress: (done, total) => {
                 latest = { done, ...(total !== undefined && { total }) };
                 if (!ended) {
@@ -297,15 +290,5 @@ export class JobRun {
         const { retryDelay, maxRetryDelay } = this.#parts.config;
         const full = Math.min(retryDelay * 2 ** (attempts - 1), maxRetryDelay);
         return Math.round(full * (0.5 + Math.random() / 2));
-    }
-}
-
-/** Resolves when the signal is aborted; at the latest with the other one. */
-async function aborted(signal: AbortSignal, over: AbortSignal): Promise<void> {
-    if (!signal.aborted) {
-        await new Promise<void>((resolve) => {
-            signal.addEventListener('abort', () => resolve(), { once: true });
-            over.addEventListener('abort', () => resolve(), { once: true });
-        });
     }
 }

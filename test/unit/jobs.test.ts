@@ -121,41 +121,7 @@ describe('The job engine', () => {
         });
     });
 
-    describe('remembers', () => {
-        it('what a step learns, before the step goes on', async () => {
-            const known: unknown[] = [];
-            const learning = step('learning', async (context) => {
-                await context.remember({ a: 1, b: { c: [2] } });
-                known.push((await world.job(context.uuid)).params.b, context.params.a);
-                await Promise.all([context.remember({ a: 3 }), context.remember({ d: 4 })]);
-                return '';
-            });
-            const knowing = step('knowing', async ({ params }) =>
-                JSON.stringify([params.a, params.b, params.d, params.n]),
-            );
-            const engine = await world.engine(definition([learning, knowing]));
-            const { uuid } = await world.create(engine, { n: 5 });
-            const { chain_results } = await world.untilDone(uuid);
-            assert.deepEqual(known, [{ c: [2] }, 1]);
-            assert.equal(chain_results[1]?.result, '[3,{"c":[2]},4,5]');
-        });
-
-        it('nothing for a step that has ended', async () => {
-            let late: (() => Promise<void>) | undefined;
-            const engine = await world.engine(
-                definition([
-                    step('one', async (context) => {
-                        late = () => context.remember({ late: true });
-                        return '';
-                    }),
-                ]),
-            );
-            const { uuid } = await world.create(engine);
-            await world.untilDone(uuid);
-            await assert.rejects(late!());
-            assert.equal((await world.job(uuid)).params.late, undefined);
-        });
-
+    describe('tells', () => {
         it('how far a transfer is, about once a second and when the step ends', async () => {
             const moving = gate('moving');
             const engine = await world.engine(definition([moving]), { leaseTime: 10_000 });
@@ -444,7 +410,7 @@ describe('The job engine', () => {
             const { engine, jobs } = process;
             engine.start();
             const { uuid } = await world.create(engine);
-            const context = await work.reached();
+            await work.reached();
             const put = jobs.put.bind(jobs);
             let disturbed = 0;
             jobs.put = async (job, etag) => {
@@ -456,31 +422,10 @@ describe('The job engine', () => {
                 }
                 return put(job, etag);
             };
-            await context.remember({ n: 1 });
             await engine.cancel(uuid);
             const job = await world.untilDone(uuid);
             assert.equal(job.execution, 'canceled');
             assert.equal(disturbed > 3, true);
-            assert.equal(job.params.n, 1);
-        });
-
-        it('and still lets the running step say what it has done', async () => {
-            let knew: unknown;
-            const work = step('work', async (context) => {
-                await once(context.signal, 'abort');
-                await context.remember({ made: true });
-                throw context.signal.reason;
-            });
-            const back = step('undo', async ({ params }) => {
-                knew = params.made;
-                return '';
-            });
-            const engine = await world.engine(definition([work], { oncancel: [back] }));
-            const { uuid } = await world.create(engine);
-            await world.until(uuid, ({ execution }) => execution === 'running');
-            await engine.cancel(uuid);
-            await world.untilDone(uuid);
-            assert.equal(knew, true);
         });
 
         it('and undoes it even if the process that had it died', async () => {
@@ -505,10 +450,7 @@ describe('The job engine', () => {
 
     describe('when a process dies', () => {
         it('goes on in another one with the step that was not done', async () => {
-            const [first, second] = [
-                step('first', async (context) => context.remember({ n: 1 }).then(() => 'x')),
-                gate('second'),
-            ];
+            const [first, second] = [step('first'), gate('second')];
             const kind = definition([first, second]);
             const dying = await world.process(kind);
             dying.engine.start();
@@ -519,8 +461,7 @@ describe('The job engine', () => {
             await world.engine(kind);
             await world.until(uuid, ({ num_attempts }) => num_attempts === 2);
             assert.ok(performance.now() - killed < 2000);
-            const context = await second.reached();
-            assert.equal(context.params.n, 1);
+            await second.reached();
             second.open();
             assert.equal((await world.untilDone(uuid)).execution, 'succeeded');
             assert.deepEqual([first.begun, second.begun], [1, 2]);
@@ -537,7 +478,6 @@ describe('The job engine', () => {
             const ended = once(context.signal, 'abort');
             await ended;
             assert.equal((context.signal.reason as { kind: string }).kind, 'lost');
-            await assert.rejects(context.remember({ bad: true }));
             context.progress(1, 2);
             await world.engine(kind);
             await world.until(uuid, ({ num_attempts }) => num_attempts === 2);
@@ -545,7 +485,7 @@ describe('The job engine', () => {
             stalled.away = false;
             work.open();
             const job = await world.untilDone(uuid);
-            assert.deepEqual([job.params.bad, job.progress], [undefined, undefined]);
+            assert.equal(job.progress, undefined);
             assert.equal(job.execution, 'succeeded');
         });
 
