@@ -9,7 +9,6 @@ export const STORAGE_TYPES = ['local', 'manta', 's3'] as const;
 export type StorageType = (typeof STORAGE_TYPES)[number];
 
 export const COMPRESSIONS = ['gzip', 'bzip2', 'xz', 'none'] as const;
-export type Compression = (typeof COMPRESSIONS)[number];
 
 export const IMAGE_TYPES = ['zone-dataset', 'zvol', 'lx-dataset', 'lxd', 'docker', 'other'] as const;
 export const IMAGE_OSES = ['smartos', 'linux', 'windows', 'bsd', 'illumos', 'other'] as const;

@@ -18,6 +18,4 @@ export interface AccountDirectory {
     /** Begins to connect. A directory that cannot be reached does not stop the server from starting. */
     open(): Promise<void>;
     close(): Promise<void>;
-    /** Resolves if the directory answers. */
-    check(): Promise<void>;
 }

@@ -6,7 +6,7 @@ import type Logger from 'bunyan';
 import { ConfigError } from '../config/error';
 import type { UfdsConfig } from '../config/types';
 import { ApiError } from '../errors';
-import { isUuid, UNSET_OWNER_UUID } from '../manifest';
+import { isUuid } from '../manifest';
 import type { Account, AccountDirectory } from './driver';
 import { BadCredentials, LdapConnection, type LdapOptions } from './ldap';
 
@@ -74,15 +74,10 @@ export class Ufds implements AccountDirectory {
     }
 
     async find(uuid: string): Promise<Account | undefined> {
-        // No account is called anything else.
-        return isUuid(uuid) ? this.#find(uuid) : undefined;
-    }
-
-    async check(): Promise<void> {
-        await this.#find(UNSET_OWNER_UUID);
-    }
-
-    async #find(uuid: string): Promise<Account | undefined> {
+        if (!isUuid(uuid)) {
+            // No account is called anything else.
+            return undefined;
+        }
         try {
             const connection = await this.#connected();
             const { entries, referred } = await connection.search(

@@ -29,11 +29,6 @@ export interface Exchange {
     outbound: OutboundConfig;
 }
 
-/** An answer with status 200. */
-export interface Answer extends RemoteBody {
-    readonly headers: Dispatcher.ResponseData['headers'];
-}
-
 type Incoming = Dispatcher.ResponseData;
 
 /** Ends an answer whose body nobody wants. */
