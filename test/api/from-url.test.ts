@@ -175,7 +175,12 @@ describe('AddImageFileFromUrl', () => {
         gone.abort();
         await assert.rejects(request);
         await server.idle();
-        await registry.untilStored(uuid, []);
+        // Only then everything is cleaned up: before, the file may not even have been begun.
+        await registry.server.logged(
+            ({ route, req }) =>
+                route === 'AddImageFileFromUrl' && (req as { url: string }).url.includes(`/${uuid}/`),
+        );
+        assert.deepEqual(await registry.stored(uuid), []);
     });
 });
 

@@ -169,10 +169,13 @@ export class Registry {
     /** Waits until nothing but these names is stored for an image: what a broken upload left goes away by itself. */
     async untilStored(uuid: string, names: readonly string[]): Promise<void> {
         const deadline = Date.now() + 5000;
-        while (Date.now() < deadline && (await this.stored(uuid)).join() !== names.join()) {
+        let stored = await this.stored(uuid);
+        while (Date.now() < deadline && stored.join() !== names.join()) {
             await new Promise((resolve) => setTimeout(resolve, 10));
+            stored = await this.stored(uuid);
         }
-        assert.deepEqual(await this.stored(uuid), names);
+        // Not looked at once more: what comes and goes is not what was waited for.
+        assert.deepEqual(stored, names);
     }
 
     /** The image's record and folder, to compare before and after. */
