@@ -1,10 +1,11 @@
 /** Images: list, get, create, delete (endpoints.md §3). */
 import { DependencyConflict } from '../db/driver';
 import { ApiError, invalidParameter } from '../errors';
-import { buildImage, noOrigin, prepareCreate } from '../images/create';
+import { buildImage, prepareCreate } from '../images/create';
 import { parseListQuery, type ListMarker } from '../images/list-query';
 import type { ListBody } from '../images/lists';
 import { assertOwnerExists } from '../images/owner';
+import { noOrigin } from '../images/refusals';
 import type { Call } from './call';
 import { evaluateConditions, opaqueTag } from './conditional';
 import { mutate, sendImage } from './mutate';

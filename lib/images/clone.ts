@@ -4,6 +4,7 @@ import { UNSET_OWNER_UUID, type RawImage } from '../manifest';
 import { computeState } from './access';
 import type { Image } from './image';
 import type { CopiedImage, Images } from './images';
+import { noOrigin, originNotActive } from './refusals';
 
 /** Images that one request may copy. */
 const MOST_COPIES = 100;
@@ -61,7 +62,7 @@ async function originChain(
             return { chain, kept: origin };
         }
         if (!image?.valid) {
-            throw new ApiError('OriginDoesNotExist', `The origin image "${origin}" does not exist here.`);
+            throw noOrigin(origin);
         }
         if (chain.length === MOST_COPIES) {
             throw new ApiError(
@@ -70,7 +71,7 @@ async function originChain(
             );
         }
         if (!image.activated) {
-            throw new ApiError('OriginIsNotActive', `The origin image "${origin}" is not activated.`);
+            throw originNotActive(origin);
         }
         assertCopyable(origin, image.raw);
         chain.push(image);

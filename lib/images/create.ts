@@ -114,11 +114,6 @@ export function readOrigin({ origin }: JsonObject): string | undefined {
     return origin;
 }
 
-/** What an image is answered with whose origin is not here. */
-export function noOrigin(uuid: string): ApiError {
-    return new ApiError('OriginDoesNotExist', `The origin image "${uuid}" does not exist here.`);
-}
-
 function requireOwner(owner: unknown): string {
     if (owner === undefined) {
         throw validationFailed(

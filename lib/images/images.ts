@@ -14,6 +14,7 @@ import { givenUp } from './heartbeat';
 import { Image, type Rules } from './image';
 import { ImageLists, storedPages } from './lists';
 import { ObjectMissing, Objects, type Duplication, type ObjectCopy } from './objects';
+import { existsAlready } from './refusals';
 import { renderImage } from './serialize';
 import { Turns } from './turns';
 import { assertValidImage, profileFor } from './validate';
@@ -338,13 +339,7 @@ export class Images {
             return written.map((stored) => this.#remember(stored));
         } catch (err) {
             if (err instanceof EtagConflict && err.uuid === created) {
-                throw new ApiError(
-                    'ImageUuidAlreadyExists',
-                    `An image with uuid "${created}" exists already.`,
-                    {
-                        cause: err,
-                    },
-                );
+                throw existsAlready(created, err);
             }
             if (err instanceof PendingObjectLost) {
                 throw givenUp(err);

@@ -11,6 +11,7 @@ import { changeImage, type Subject } from './change';
 import type { Image } from './image';
 import type { Images } from './images';
 import type { Importer } from './importer';
+import { existsAlready, originNotActive } from './refusals';
 import { fetchFiles, fetchIcon } from './remote-objects';
 import type { RemoteImage } from './remote-source';
 import { chooseStorage } from './storage-choice';
@@ -61,7 +62,7 @@ class Attempt {
     async own(uuid: string): Promise<Image | undefined> {
         const image = await this.parts.images.get(uuid);
         if (image && image.raw.import_job !== this.job.uuid) {
-            throw new ApiError('ImageUuidAlreadyExists', `An image with uuid "${uuid}" exists already.`);
+            throw existsAlready(uuid);
         }
         return image;
     }
@@ -125,7 +126,7 @@ class Attempt {
             return;
         }
         if (existing && existing.raw.import_job !== this.job.uuid) {
-            throw new ApiError('OriginIsNotActive', `The origin image "${uuid}" is not active.`);
+            throw originNotActive(uuid);
         }
         await this.create(uuid);
         await this.addFiles(uuid);

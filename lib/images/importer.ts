@@ -4,14 +4,15 @@ import type { Clock } from '../clock';
 import type { Config } from '../config/types';
 import { DependencyConflict, EtagConflict, ImageNotFound } from '../db/driver';
 import type { AccountDirectory } from '../dc/driver';
-import { ApiError, invalidParameter } from '../errors';
+import { invalidParameter } from '../errors';
 import type { RemoteContext, Remotes } from '../imports/driver';
 import type { RawImage } from '../manifest';
-import { buildImage, importOwner, noOrigin, readOrigin, requireBody } from './create';
+import { buildImage, importOwner, readOrigin, requireBody } from './create';
 import type { Image } from './image';
 import type { Images } from './images';
 import { isObject, show, type JsonObject } from './json';
 import { assertOwnerExists } from './owner';
+import { existsAlready, noOrigin } from './refusals';
 import { RemoteImage } from './remote-source';
 import { upgradeManifest } from './upgrade';
 
@@ -188,8 +189,4 @@ function isOldImgadm(userAgent = ''): boolean {
 
 function channelsOf({ channel }: ImportOptions): { channels?: string[] } {
     return channel === undefined ? {} : { channels: [channel] };
-}
-
-function existsAlready(uuid: string): ApiError {
-    return new ApiError('ImageUuidAlreadyExists', `An image with uuid "${uuid}" exists already.`);
 }

@@ -3,8 +3,8 @@ import { MAX_ORIGIN_DEPTH } from '../constants';
 import { ApiError } from '../errors';
 import type { Images } from './images';
 import { isUuid } from '../manifest';
-import type { JsonObject } from './json';
-import { show } from './json';
+import { show, type JsonObject } from './json';
+import { originNotActive } from './refusals';
 import type { RemoteImage } from './remote-source';
 
 /** The images an import needs beside the image itself. */
@@ -57,6 +57,6 @@ export async function missingOrigins(manifest: JsonObject, walk: OriginWalk): Pr
 
 function refuseInactive(uuid: string, activated: boolean): void {
     if (!activated) {
-        throw new ApiError('OriginIsNotActive', `The origin image "${uuid}" is not active.`);
+        throw originNotActive(uuid);
     }
 }
