@@ -201,6 +201,11 @@ export function validationFailed(message: string, field: string, code = 'Invalid
     return new ApiError('ValidationFailed', message, { errors: [{ field, code }] });
 }
 
+/** 422 ValidationFailed about a parameter of the query that was not given. @param takes completes "it takes …" */
+export function missingParameter(name: string, takes: string): ApiError {
+    return validationFailed(`Parameter "${name}" is missing; it takes ${takes}.`, name, 'MissingParameter');
+}
+
 /** 422 InvalidParameter about one field. */
 export function invalidParameter(message: string, field: string, code = 'Invalid'): ApiError {
     return new ApiError('InvalidParameter', message, { errors: [{ field, code }] });

@@ -1,6 +1,7 @@
 /** AdminChangeImageStor: POST /images/U?action=change-stor (endpoints.md §3, imports.md §9). */
 import { ApiError, validationFailed } from '../errors';
 import type { Image } from '../images/image';
+import { show } from '../images/json';
 import { STORAGE_TYPES, type RawFile, type StorageType } from '../manifest';
 import type { Call } from './call';
 import { loadedImage, operatorOnly } from './steps';
@@ -11,17 +12,14 @@ const ANSWER_FORM = { channels: true, adminFields: true };
 /** The storage to move to. One that this server does not have is as unknown to it as one that there is not. */
 function wantedStorage(call: Call): StorageType {
     const { storages } = call.services;
-    const choice = `it takes one of ${storages
+    const choice = `one of ${storages
         .all()
         .map(({ type }) => type)
         .join(', ')}`;
-    const given = call.query.nonEmpty('stor');
-    if (given === undefined) {
-        throw validationFailed(`Parameter "stor" is missing; ${choice}.`, 'stor', 'MissingParameter');
-    }
+    const given = call.query.required('stor', choice);
     const type = STORAGE_TYPES.find((known) => known === given);
     if (type === undefined || !storages.has(type)) {
-        throw validationFailed(`Parameter "stor" is "${given}"; ${choice}.`, 'stor');
+        throw validationFailed(`Parameter "stor" is ${show(given)}; it takes ${choice}.`, 'stor');
     }
     return type;
 }

@@ -1,8 +1,8 @@
 /** CreateImageFromVm: POST /images?action=create-from-vm (vm-images.md §1 and §2). */
 import type { Config } from '../config/types';
-import { ApiError, invalidParameter, validationFailed } from '../errors';
+import { ApiError, invalidParameter, missingParameter } from '../errors';
 import { askedOwner, requireBody } from '../images/create';
-import { isUuid } from '../manifest';
+import { show } from '../images/json';
 import type { Call } from './call';
 import type { Query } from './query';
 import { account } from './steps';
@@ -22,19 +22,10 @@ function requireStorage({ storageTypes, allowLocalCreateImageFromVm }: Config): 
     }
 }
 
-function requireVmUuid(query: Query): string {
-    const vm = query.one('vm_uuid');
-    if (vm === undefined) {
-        throw validationFailed(
-            'Parameter "vm_uuid" is missing; it takes the uuid of the machine to create an image of.',
-            'vm_uuid',
-            'MissingParameter',
-        );
+function requireVmUuid(query: Query): void {
+    if (query.uuid('vm_uuid') === undefined) {
+        throw missingParameter('vm_uuid', 'the uuid of the machine to create an image of');
     }
-    if (!isUuid(vm)) {
-        throw invalidParameter(`Parameter "vm_uuid" is "${String(vm)}"; it takes a uuid.`, 'vm_uuid');
-    }
-    return vm;
 }
 
 function readOriginDepth(query: Query): number | undefined {
@@ -45,7 +36,7 @@ function readOriginDepth(query: Query): number | undefined {
     const depth = Number(given);
     if (!Number.isFinite(depth) || depth < LEAST_ORIGIN_DEPTH) {
         throw invalidParameter(
-            `Parameter "max_origin_depth" is "${given}"; it takes a number of at least ${LEAST_ORIGIN_DEPTH}.`,
+            `Parameter "max_origin_depth" is ${show(given)}; it takes a number of at least ${LEAST_ORIGIN_DEPTH}.`,
             'max_origin_depth',
         );
     }

@@ -1,26 +1,20 @@
 /** ExportImage: POST /images/U?action=export (manta.md §6). */
 import { posix } from 'node:path';
-import { ApiError, invalidParameter, validationFailed } from '../errors';
+import { ApiError, invalidParameter } from '../errors';
+import { show } from '../images/json';
 import type { Call } from './call';
 import type { Query } from './query';
 
+/** What the parameter takes. */
+const PATH = 'a path such as "/login/stor/name"';
+
 /** Where to export to, normalised: `/login/…`, so that nobody gets at another login's by way of `..`. */
-export function exportPath(query: Query): string {
-    const given = query.nonEmpty('manta_path');
-    if (given === undefined) {
-        throw validationFailed(
-            'Parameter "manta_path" is missing; it takes a path such as "/login/stor/name".',
-            'manta_path',
-            'MissingParameter',
-        );
-    }
+function exportPath(query: Query): string {
+    const given = query.required('manta_path', PATH);
     const path = posix.normalize(given);
     const [before, login] = path.split('/');
     if (before !== '' || login === undefined || login === '') {
-        throw invalidParameter(
-            `Parameter "manta_path" is "${given}"; it takes a path such as "/login/stor/name".`,
-            'manta_path',
-        );
+        throw invalidParameter(`Parameter "manta_path" is ${show(given)}; it takes ${PATH}.`, 'manta_path');
     }
     return path;
 }

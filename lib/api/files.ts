@@ -3,6 +3,7 @@ import { MAX_IMAGE_SIZE, MAX_IMAGE_SIZE_STR } from '../constants';
 import { ApiError, invalidParameter } from '../errors';
 import type { StoredFields } from '../images/attach';
 import type { Image } from '../images/image';
+import { show } from '../images/json';
 import { fetchFiles, refuseActivated, refuseLateFile } from '../images/remote-objects';
 import { requireSourceUrl } from '../images/remote-source';
 import { COMPRESSIONS, type RawFile, type RawImage } from '../manifest';
@@ -30,7 +31,7 @@ export function compressionOf(call: Call): string {
         throw invalidParameter(`Parameter "compression" is missing; ${choice}.`, 'compression', 'Missing');
     }
     if (!COMPRESSIONS.some((known) => known === value)) {
-        throw invalidParameter(`Parameter "compression" is "${value}"; ${choice}.`, 'compression');
+        throw invalidParameter(`Parameter "compression" is ${show(value)}; ${choice}.`, 'compression');
     }
     return value;
 }

@@ -2,7 +2,7 @@
 import { MAX_IMAGE_SIZE, MAX_IMAGE_SIZE_STR } from '../constants';
 import { ApiError, invalidParameter } from '../errors';
 import { attachObjects, only } from '../images/attach';
-import { isObject } from '../images/json';
+import { isObject, show } from '../images/json';
 import { refuseActivated } from '../images/remote-objects';
 import { refusedUrl, telling } from '../images/remote-source';
 import { OutboundRefused, RemoteFailure } from '../imports/driver';
@@ -98,7 +98,7 @@ function checkDownload({ size, sha1 }: { size: number; sha1: string }, expected:
     if (expected !== undefined && expected !== sha1) {
         throw new ApiError(
             'Download',
-            `Parameter "sha1" is "${expected}", but the image file at the URL has the SHA-1 ${sha1}.`,
+            `Parameter "sha1" is ${show(expected)}, but the image file at the URL has the SHA-1 ${sha1}.`,
         );
     }
 }

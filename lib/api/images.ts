@@ -2,6 +2,7 @@
 import { DependencyConflict } from '../db/driver';
 import { ApiError, invalidParameter } from '../errors';
 import { buildImage, prepareCreate } from '../images/create';
+import { show } from '../images/json';
 import { parseListQuery, type ListMarker } from '../images/list-query';
 import type { ListBody } from '../images/lists';
 import { assertOwnerExists } from '../images/owner';
@@ -149,5 +150,8 @@ export function unknownAction(call: Call): void {
     if (given === undefined || given === '') {
         throw invalidParameter('Parameter "action" is missing.', 'action', 'MissingParameter');
     }
-    throw invalidParameter(`Parameter "action" is "${given}"; this endpoint has no such action.`, 'action');
+    throw invalidParameter(
+        `Parameter "action" is ${show(given)}; this endpoint has no such action.`,
+        'action',
+    );
 }

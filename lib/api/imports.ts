@@ -49,14 +49,7 @@ export async function adminImportImage(call: Call): Promise<void> {
 /** POST /images/U?action=import-remote: a job imports the image with the origins it needs. */
 export async function adminImportRemoteImage(call: Call): Promise<void> {
     const { importer, images, jobs } = call.services;
-    const source = call.query.nonEmpty('source');
-    if (source === undefined) {
-        throw validationFailed(
-            'Parameter "source" is missing; it takes the URL of the image repository to import from.',
-            'source',
-            'MissingParameter',
-        );
-    }
+    const source = call.query.required('source', 'the URL of the image repository to import from');
     operatorOnly(call);
     const { skipOwnerCheck } = importOptions(call);
     await importer.refuseExisting(call.uuid);
@@ -128,22 +121,15 @@ function requiredAccount(call: Call): string {
 /** The repository of the datacenter that is asked for. @throws ApiError ValidationFailed */
 function datacenterUrl(call: Call): string {
     const { imgapiUrlFromDatacenter: urls = {}, datacenterName } = call.services.config;
-    const asked = call.query.nonEmpty('datacenter');
     const names = Object.keys(urls).filter((name) => name !== datacenterName);
     const known = names.length === 0 ? 'none is configured' : `there are: ${names.join(', ')}`;
-    if (asked === undefined) {
-        throw validationFailed(
-            `Parameter "datacenter" is missing; it takes the name of another datacenter (${known}).`,
-            'datacenter',
-            'MissingParameter',
-        );
-    }
+    const asked = call.query.required('datacenter', `the name of another datacenter (${known})`);
     const url = Object.hasOwn(urls, asked) ? urls[asked] : undefined;
     if (asked === datacenterName || url === undefined) {
         throw validationFailed(
             asked === datacenterName
                 ? `Parameter "datacenter" is "${asked}", this datacenter itself; it takes another one (${known}).`
-                : `Parameter "datacenter" is "${asked}", which is not known here; ${known}.`,
+                : `Parameter "datacenter" is ${show(asked)}, which is not known here; ${known}.`,
             'datacenter',
         );
     }

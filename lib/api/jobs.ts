@@ -1,5 +1,6 @@
 /** Jobs: list, get, cancel, and those of an image (vm-images.md §6, imports.md §4). */
 import { ApiError, invalidParameter } from '../errors';
+import { show } from '../images/json';
 import { EXECUTIONS, type Execution, type Job, type JobFilter } from '../jobs/driver';
 import { isUuid } from '../manifest';
 import type { Call } from './call';
@@ -18,22 +19,11 @@ function execution(call: Call): Execution | undefined {
     const known = EXECUTIONS.find((one) => one === value);
     if (!known) {
         throw invalidParameter(
-            `Parameter "execution" is "${value}"; it takes one of ${EXECUTIONS.join(', ')}.`,
+            `Parameter "execution" is ${show(value)}; it takes one of ${EXECUTIONS.join(', ')}.`,
             'execution',
         );
     }
     return known;
-}
-
-function imageUuid(call: Call): string | undefined {
-    const value = call.query.one('image_uuid');
-    if (value !== undefined && !isUuid(value)) {
-        throw invalidParameter(
-            `Parameter "image_uuid" is "${String(value)}"; it takes a uuid.`,
-            'image_uuid',
-        );
-    }
-    return value;
 }
 
 /** A parameter that is a whole number within these bounds. */
@@ -45,7 +35,10 @@ function wholeNumber(call: Call, name: string, least: number, most: number): num
     const number = /^\d{1,15}$/.test(value) ? Number(value) : NaN;
     if (!(number >= least && number <= most)) {
         const range = most === Number.MAX_SAFE_INTEGER ? `of at least ${least}` : `from ${least} to ${most}`;
-        throw invalidParameter(`Parameter "${name}" is "${value}"; it takes a whole number ${range}.`, name);
+        throw invalidParameter(
+            `Parameter "${name}" is ${show(value)}; it takes a whole number ${range}.`,
+            name,
+        );
     }
     return number;
 }
@@ -59,7 +52,7 @@ function jobFilter(call: Call): JobFilter {
 }
 
 export async function listJobs(call: Call): Promise<void> {
-    const image = imageUuid(call);
+    const image = call.query.uuid('image_uuid');
     const filter = { ...jobFilter(call), ...(image !== undefined && { imageUuid: image }) };
     const limit = wholeNumber(call, 'limit', 1, MOST_JOBS) ?? MOST_JOBS;
     const offset = wholeNumber(call, 'offset', 0, Number.MAX_SAFE_INTEGER) ?? 0;

@@ -1,6 +1,7 @@
 import querystring from 'node:querystring';
-import { invalidParameter } from '../errors';
+import { invalidParameter, missingParameter } from '../errors';
 import { show } from '../images/json';
+import { isUuid } from '../manifest';
 import type { Parameter } from './route';
 
 /** What stands at the end of a parameter's name for the part that the client chooses. */
@@ -33,13 +34,31 @@ export class Query {
         return value === '' ? undefined : value;
     }
 
+    /** A parameter that has to be given. @throws ApiError ValidationFailed. @param takes completes "it takes …" */
+    required(name: string, takes: string): string {
+        const value = this.nonEmpty(name);
+        if (value === undefined) {
+            throw missingParameter(name, takes);
+        }
+        return value;
+    }
+
+    /** A parameter that is a uuid. @throws ApiError InvalidParameter unless absent or one */
+    uuid(name: string): string | undefined {
+        const value = this.one(name);
+        if (value === undefined || isUuid(value)) {
+            return value;
+        }
+        throw invalidParameter(`Parameter "${name}" is ${show(value)}; it takes a uuid.`, name);
+    }
+
     /** A boolean parameter. @throws ApiError InvalidParameter unless absent, `true` or `false` */
     boolean(name: string): boolean | undefined {
         const value = this.one(name);
         if (value === undefined || value === 'true' || value === 'false') {
             return value === undefined ? undefined : value === 'true';
         }
-        throw invalidParameter(`Parameter "${name}" is "${value}"; it takes "true" or "false".`, name);
+        throw invalidParameter(`Parameter "${name}" is ${show(value)}; it takes "true" or "false".`, name);
     }
 
     /** All parameters, as `node:querystring` gives them. */

@@ -1,5 +1,6 @@
 /** The server itself: Ping and its state (endpoints.md §3). */
 import { ApiError, errorRow, errorTable, invalidParameter, type ErrorCode } from '../errors';
+import { show } from '../images/json';
 import type { RawImage } from '../manifest';
 import type { Call } from './call';
 
@@ -69,7 +70,10 @@ export function updateState(call: Call): void {
         throw new ApiError('MissingParameter', 'Parameter "action" is missing; it takes "dropcaches".');
     }
     if (action !== 'dropcaches') {
-        throw new ApiError('InvalidArgument', `Parameter "action" is "${action}"; it takes "dropcaches".`);
+        throw new ApiError(
+            'InvalidArgument',
+            `Parameter "action" is ${show(action)}; it takes "dropcaches".`,
+        );
     }
     call.services.images.dropCaches();
     call.sendEmpty(202, { 'Content-Length': 0 });

@@ -1,6 +1,6 @@
 /** The steps that run before a handler, in the order its row of the route table gives (endpoints.md §2). */
 import type { ChannelConfig } from '../config/types';
-import { ApiError, invalidParameter, validationFailed } from '../errors';
+import { ApiError, validationFailed } from '../errors';
 import { canRead } from '../images/access';
 import type { Image } from '../images/image';
 import { show } from '../images/json';
@@ -91,11 +91,7 @@ export function operatorOnly(call: Call): void {
 
 /** The account the request is made for; undefined for an operator. @throws ApiError InvalidParameter */
 export function account(call: Call): string | undefined {
-    const value = call.query.one('account');
-    if (value === undefined || isUuid(value)) {
-        return value;
-    }
-    throw invalidParameter(`Parameter "account" is "${String(value)}"; it takes a uuid.`, 'account');
+    return call.query.uuid('account');
 }
 
 /** The image of the path, if it is there for this caller. */

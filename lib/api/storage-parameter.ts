@@ -1,4 +1,5 @@
 import { invalidParameter } from '../errors';
+import { show } from '../images/json';
 import { chooseStorage } from '../images/storage-choice';
 import { STORAGE_TYPES, type RawImage, type StorageType } from '../manifest';
 import type { Call } from './call';
@@ -10,14 +11,14 @@ export function storageFor(call: Call, image: RawImage): StorageType {
     if (requested !== undefined) {
         if (account(call) !== undefined) {
             throw invalidParameter(
-                `Parameter "storage" is "${requested}"; only operators may choose the storage.`,
+                `Parameter "storage" is ${show(requested)}; only operators may choose the storage.`,
                 'storage',
                 'NotAllowed',
             );
         }
         if (!STORAGE_TYPES.some((type) => type === requested)) {
             throw invalidParameter(
-                `Parameter "storage" is "${requested}"; it takes one of ${STORAGE_TYPES.join(', ')}.`,
+                `Parameter "storage" is ${show(requested)}; it takes one of ${STORAGE_TYPES.join(', ')}.`,
                 'storage',
             );
         }
