@@ -226,7 +226,7 @@ export interface JobStore {
     ): Promise<StoredJob[]>;
     /** Jobs that are to be worked on at `now`, those that wait for longest first. */
     due(now: number, options: { limit: number; offset?: number }): Promise<StoredJob[]>;
-    /** Deletes jobs that ended at or before this time, at most `limit`; gives how many. */
+    /** Deletes jobs that ended at or before this time and have nothing left to do, at most `limit`; gives how many. */
     prune(finishedBefore: number, limit: number): Promise<number>;
 }
 

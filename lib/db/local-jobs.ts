@@ -14,7 +14,9 @@ const SQL = {
         'ON CONFLICT (uuid) DO UPDATE SET ' +
         [...COLUMNS, 'etag'].map((column) => `${column} = excluded.${column}`).join(', '),
     due: `${SELECT} WHERE due_at <= ? ORDER BY due_at, uuid LIMIT ? OFFSET ?`,
-    prune: 'DELETE FROM jobs WHERE uuid IN (SELECT uuid FROM jobs WHERE finished_at <= ? ORDER BY finished_at LIMIT ?)',
+    prune:
+        'DELETE FROM jobs WHERE uuid IN ' +
+        '(SELECT uuid FROM jobs WHERE finished_at <= ? AND due_at IS NULL ORDER BY finished_at LIMIT ?)',
 };
 
 export class LocalJobs implements JobStore {

@@ -97,6 +97,8 @@ export function describeCoordination(subject: Subject): void {
             ] as const) {
                 await jobs.put(job(n, { finishedAt }), null);
             }
+            // It was canceled, and what it made is not cleaned up yet.
+            await jobs.put(job(6, { finishedAt: 100, dueAt: 400 }), null);
             assert.equal(await jobs.prune(99, 10), 0);
             assert.equal(await jobs.prune(200, 2), 2);
             assert.equal(await jobs.get(testUuid(1)), undefined);
@@ -105,6 +107,7 @@ export function describeCoordination(subject: Subject): void {
             assert.deepEqual(
                 left.map(({ value, finishedAt }) => [value.n, finishedAt]),
                 [
+                    [6, 100],
                     [4, 201],
                     [3, undefined],
                 ],
