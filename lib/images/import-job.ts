@@ -119,8 +119,15 @@ class Attempt {
         );
     }
 
+    /** Imports the origins that are not here, base first. */
+    async importOrigins(): Promise<void> {
+        for (const uuid of this.params.origins ?? []) {
+            await this.#importOrigin(uuid);
+        }
+    }
+
     /** Imports an origin, unless it is here: by an earlier attempt, or by somebody else who is done with it. */
-    async importOrigin(uuid: string): Promise<void> {
+    async #importOrigin(uuid: string): Promise<void> {
         const existing = await this.parts.images.get(uuid);
         if (existing?.activated) {
             return;
@@ -217,12 +224,12 @@ export function importRemoteJob(parts: Parts): JobDefinition {
         name: 'import-remote-image-8.0.0',
         chain: [
             step('origin_import_images', FILES_TIMEOUT, async (attempt, { origins = [] }) => {
-                for (const uuid of origins) {
-                    await attempt.importOrigin(uuid);
-                }
+                await attempt.importOrigins();
                 return origins.length === 0 ? 'No origins to import' : 'Origin images have been imported';
             }),
-            step('import_image', MINUTE, async (attempt, { image_uuid: uuid }) => {
+            step('import_image', FILES_TIMEOUT, async (attempt, { image_uuid: uuid }) => {
+                // Until an image is built on them, whoever made or may delete them can take them away again.
+                await attempt.importOrigins();
                 await attempt.create(uuid);
                 return `Image ${uuid} created`;
             }),
@@ -244,8 +251,11 @@ export function importRemoteJob(parts: Parts): JobDefinition {
     };
 }
 
-/** Codes below 500 that another attempt may not meet: bytes that were damaged on the way, an origin that is being made. */
-const PASSING: readonly string[] = ['Download', 'OriginIsNotActive'];
+/**
+ * Codes below 500 that another attempt may not meet: bytes that were damaged on the way, an origin that is being made,
+ * one that was taken away and is imported again.
+ */
+const PASSING: readonly string[] = ['Download', 'OriginIsNotActive', 'OriginDoesNotExist'];
 
 /** Answers of a source that another attempt may not get: timeouts, too many requests. */
 const PASSING_STATUSES: readonly number[] = [408, 429];

@@ -90,11 +90,12 @@ export class Importer {
     }
 
     /**
-     * Adds an image with the manifest it has at a source (imports.md §3). Its origin need not be here.
+     * Adds an image with the manifest it has at a source (imports.md §3). Its origin need not be here, unless a job
+     * that brings origins along does it.
      *
      * @param job that does it, if one does
-     * @throws ApiError RemoteSourceError, ImageUuidAlreadyExists, OwnerDoesNotExist, ValidationFailed,
-     *     ServiceUnavailableError
+     * @throws ApiError RemoteSourceError, ImageUuidAlreadyExists, OriginDoesNotExist, OwnerDoesNotExist,
+     *     ValidationFailed, ServiceUnavailableError
      */
     async fromSource(remote: RemoteImage, options: ImportOptions, job?: string): Promise<Image> {
         const { images, log } = this.parts;
@@ -113,7 +114,14 @@ export class Importer {
                 }
             },
         });
-        return images.create({ ...raw, ...(job !== undefined && { import_job: job }) }, { anyOrigin: true });
+        if (job === undefined) {
+            return images.create(raw, { anyOrigin: true });
+        }
+        try {
+            return await images.create({ ...raw, import_job: job });
+        } catch (err) {
+            throw err instanceof DependencyConflict ? noOrigin(err.uuid) : err;
+        }
     }
 
     /** The placeholder with this uuid, if there is one. @throws ApiError ImageUuidAlreadyExists about another image */

@@ -222,6 +222,27 @@ describe('AdminImportRemoteImage', function () {
         assert.equal((await target.client.get(at(uuid))).manifest.name, 'theirs');
     });
 
+    it('brings an origin again that is taken away before the image is built on it', async () => {
+        const base = await source.client.createActive({}, randomBytes(1000));
+        const { uuid } = await source.client.createActive({ origin: base.uuid });
+        let asked = 0;
+        meddler.spoil = (req, res) => {
+            const hit = req.url === `/images/${uuid}` && ++asked === 2;
+            if (hit) {
+                // Asked by the job, which has the origin by now: another job fails and takes it back, or an operator does.
+                void target.client.delete(at(base.uuid)).then(({ status: deleted }) => {
+                    assert.equal(deleted, 204);
+                    pass(source.url, req, res);
+                });
+            }
+            return hit;
+        };
+        const job = await untilEnded(target.client, startedJob(await remote(uuid)));
+        assert.equal(job.execution, 'succeeded', JSON.stringify(job));
+        assert.equal((await target.client.get(at(base.uuid))).manifest.state, 'active');
+        assertError(await target.client.delete(at(base.uuid)), 422, 'ImageHasDependentImages');
+    });
+
     it('does not go on retrying what cannot become right', async () => {
         const { uuid } = await source.client.createActive();
         const before = meddler.seen.length;
