@@ -268,5 +268,9 @@ function isPermanent(err: unknown): boolean {
         const { status = 503 } = err.cause;
         return status >= 300 && status < 500 && !PASSING_STATUSES.includes(status);
     }
+    // The source did not fail: it gave a manifest or an icon that is no use.
+    if (err.code === 'RemoteSourceError') {
+        return true;
+    }
     return err.status < 500 && !PASSING.includes(err.code);
 }

@@ -262,6 +262,19 @@ describe('AdminImportRemoteImage', function () {
         assert.equal(await status(uuid), 404);
     });
 
+    it('fails at once when the source has no file of the image', async () => {
+        const { uuid } = await source.client.create();
+        const before = meddler.seen.length;
+        const job = await untilEnded(target.client, startedJob(await remote(uuid)));
+        assert.equal(job.execution, 'failed');
+        const { name, error } = job.chain_results.at(-1) ?? {};
+        assert.equal(name, 'add_image_file');
+        assert.equal(typeof error === 'object' && error.code, 'RemoteSourceError', JSON.stringify(error));
+        // Of the request, of the step that adds the image, and of the one that adds its file.
+        assert.equal(meddler.seen.length - before, 3);
+        assert.equal(await status(uuid), 404);
+    });
+
     it('is canceled in the middle of a transfer and leaves nothing', async () => {
         const { uuid } = await source.client.createActive();
         let stalled: http.ServerResponse | undefined;
