@@ -14,6 +14,7 @@ export function referredName({ $ref: target }: Schema): string | undefined {
 
 const text = (description: string): Schema => ({ type: 'string', description });
 const flag = (description: string): Schema => ({ type: 'boolean', description });
+const time = (description: string): Schema => ({ type: 'string', format: 'date-time', description });
 const uuid = (description: string): Schema => ({ type: 'string', format: 'uuid', description });
 const sha1: Schema = { type: 'string', pattern: '^[0-9a-f]{40}$', description: 'SHA-1 in lower-case hex.' };
 const state: Schema = { type: 'string', enum: IMAGE_STATES, description: 'Where it is in its life.' };
@@ -92,7 +93,7 @@ export const schemas = {
             uuid: uuid('The image.'),
             state,
             disabled,
-            published_at: { type: 'string', format: 'date-time', description: 'When it was activated.' },
+            published_at: time('When it was activated.'),
             type,
             files: { type: 'array', items: ref('File'), description: 'Its files; none before the upload.' },
             ...FIELDS,
@@ -147,11 +148,7 @@ export const schemas = {
         properties: {
             v,
             uuid: uuid('The image; the one of the path.'),
-            published_at: {
-                type: 'string',
-                format: 'date-time',
-                description: 'When it was activated there.',
-            },
+            published_at: time('When it was activated there.'),
             type,
             disabled,
             ...FIELDS,
@@ -285,9 +282,9 @@ export const schemas = {
             target: text('What it works on.'),
             task: text('The kind of job.'),
             image_uuid: uuid('The image that it makes or changes.'),
-            exec_after: { type: 'string', format: 'date-time', description: 'When the next try is due.' },
-            created_at: { type: 'string', format: 'date-time', description: 'When it was asked for.' },
-            started: { type: 'string', format: 'date-time', description: 'When its first step began.' },
+            exec_after: time('When the next try is due.'),
+            created_at: time('When it was asked for.'),
+            started: time('When its first step began.'),
             timeout: { type: 'integer', description: 'What its steps may take together, in seconds.' },
             num_attempts: { type: 'integer', description: 'Tries of the present step so far.' },
             max_attempts: { type: 'integer', description: 'How often a step is tried.' },
@@ -343,8 +340,8 @@ export const schemas = {
                     },
                 ],
             },
-            started_at: { type: 'string', format: 'date-time', description: 'When the step began.' },
-            finished_at: { type: 'string', format: 'date-time', description: 'When the step ended.' },
+            started_at: time('When the step began.'),
+            finished_at: time('When the step ended.'),
         },
     },
     Nothing: { type: 'object', description: 'An empty object.', maxProperties: 0 },
