@@ -2,7 +2,8 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { formatQuantity } from '../lib/config/quantity';
-import { configSchema, type KeySchema } from '../lib/config/schema';
+import type { KeySchema } from '../lib/config/key-schema';
+import { configSchema } from '../lib/config/schema';
 
 interface Row {
     key: string;

@@ -5,104 +5,21 @@
  * documented keys; those given here are filled in after the merge, so that one key of a block keeps its neighbours.
  */
 import { STORAGE_TYPES } from '../manifest';
+import {
+    count,
+    DAY,
+    flag,
+    oneOf,
+    optionalText,
+    port,
+    reserved,
+    size,
+    text,
+    time,
+    urlBlock,
+    type KeySchema,
+} from './key-schema';
 import { DENIED_BY_DEFAULT } from './outbound';
-import { formatQuantity, type QuantityKind } from './quantity';
-
-export interface KeySchema {
-    type?: string | readonly string[];
-    /** Completes the sentence "it must be …". */
-    expected: string;
-    /** For the operator's guide; a key without one is described by its parent. */
-    description?: string;
-    /** Known and checked, but without effect in this version. */
-    reserved?: true;
-    default?: unknown;
-    properties?: Readonly<Record<string, KeySchema>>;
-    required?: readonly string[];
-    additionalProperties?: KeySchema;
-    items?: KeySchema | readonly KeySchema[];
-    enum?: readonly unknown[];
-    not?: { const: unknown };
-    pattern?: string;
-    minLength?: number;
-    minItems?: number;
-    maxItems?: number;
-    minimum?: number;
-    maximum?: number;
-    exclusiveMinimum?: number;
-    /** A time (ms) or size (bytes), also as a text with a unit; the limits are inclusive. */
-    quantity?: { kind: QuantityKind; minimum: number; maximum: number };
-}
-
-const text = (expected: string, description?: string): KeySchema => ({
-    type: 'string',
-    minLength: 1,
-    expected,
-    ...(description !== undefined && { description }),
-});
-
-/** A text that setup templates may leave empty. */
-const optionalText = (expected: string, description: string): KeySchema => ({
-    type: 'string',
-    expected,
-    description,
-});
-
-const flag = (description: string, value?: boolean): KeySchema => ({
-    type: 'boolean',
-    expected: 'true or false',
-    description,
-    ...(value !== undefined && { default: value }),
-});
-
-const oneOf = (values: readonly string[], description?: string): KeySchema => ({
-    enum: values,
-    expected: `one of ${values.map((value) => `"${value}"`).join(', ')}`,
-    ...(description !== undefined && { description }),
-});
-
-const reserved = (schema: KeySchema): KeySchema => ({ ...schema, reserved: true });
-
-const DAY = 86_400_000;
-
-const time = (milliseconds: number | undefined, description: string, least = 10, most = DAY): KeySchema => ({
-    expected:
-        `a time from ${formatQuantity('time', least)} to ${formatQuantity('time', most)}: ` +
-        'a number of ms, or a text with a unit such as "500ms", "10s" or "3m"',
-    description,
-    ...(milliseconds !== undefined && { default: milliseconds }),
-    quantity: { kind: 'time', minimum: least, maximum: most },
-});
-
-const count = (value: number, most: number, description: string): KeySchema => ({
-    type: 'integer',
-    minimum: 1,
-    maximum: most,
-    expected: `a whole number from 1 to ${most}`,
-    description,
-    default: value,
-});
-
-const size = (bytes: number, largest: string, maximum: number, description: string): KeySchema => ({
-    expected: `a size from 1KiB to ${largest}: a number of bytes, or a text with a unit such as "512KiB" or "1MiB"`,
-    description,
-    default: bytes,
-    quantity: { kind: 'size', minimum: 1024, maximum },
-});
-
-const urlBlock = (service: string): KeySchema => ({
-    type: 'object',
-    expected: 'an object with "url"',
-    properties: { url: optionalText('a URL', `URL of ${service}.`) },
-});
-
-const port = (description: string): KeySchema => ({
-    type: 'integer',
-    minimum: 0,
-    maximum: 65_535,
-    expected: 'a whole number from 0 to 65535',
-    description,
-});
 
 const properties: Record<string, KeySchema> = {
     port: port('Port to listen on; 0 takes a free one.'),
@@ -374,15 +291,9 @@ const properties: Record<string, KeySchema> = {
         default: {},
         expected: 'an object of limits',
         properties: {
-            headerBytes: size(
-                1024 ** 2,
-                '16MiB',
-                16 * 1024 ** 2,
-                'Largest request line plus headers; beyond it 431.',
-            ),
+            headerBytes: size(1024 ** 2, 16 * 1024 ** 2, 'Largest request line plus headers; beyond it 431.'),
             jsonBytes: size(
                 1024 ** 2,
-                '256MiB',
                 256 * 1024 ** 2,
                 'Largest JSON body, as received and decompressed; beyond it 413.',
             ),

@@ -3,10 +3,11 @@ import Ajv, { type ErrorObject, type ValidateFunction } from 'ajv';
 import type { DataValidationCxt } from 'ajv/dist/types';
 import { isSecretName } from './censor';
 import { ConfigError } from './error';
+import type { KeySchema } from './key-schema';
 import { nearestName } from './nearest';
 import { parseQuantity } from './quantity';
 import { rules, unusedBlocks, type Settings } from './rules';
-import { configSchema, knownKeys, type KeySchema } from './schema';
+import { configSchema, knownKeys } from './schema';
 import type { ChannelConfig, Config } from './types';
 
 const LONGEST_VALUE_SHOWN = 80;
