@@ -1,5 +1,5 @@
 /** What rows of the route table have in common. */
-import type { Step } from '../api/route';
+import type { Route, Step } from '../api/route';
 import {
     authenticate,
     channel,
@@ -31,3 +31,18 @@ export const BODY_ERRORS = [
 ] as const;
 export const WRITE_ERRORS = ['ServiceUnavailableError', 'InsufficientStorage'] as const;
 export const STORE_ERRORS = [...WRITE_ERRORS, 'StorageIsDown', 'StorageUnsupported'] as const;
+
+/** A row that leads to another path, whatever is asked with it. */
+export function redirect(row: Pick<Route, 'name' | 'path' | 'summary' | 'handler'>): Route {
+    return {
+        ...row,
+        method: 'GET',
+        auth: 'none',
+        answers: 'nothing',
+        status: 301,
+        headers: ['Location'],
+        parameters: [],
+        errors: [],
+        steps: [],
+    };
+}

@@ -1,10 +1,14 @@
 /** The documentation that the server has of itself. */
 import { DOCS, getPage, redirectToDocs } from '../api/docs';
 import type { Route } from '../api/route';
+import { redirect } from './common';
+
+/** What rows that lead to the documentation have in common. */
+const TO_DOCS = { summary: 'Leads to this documentation.', handler: redirectToDocs };
 
 export const docsRoutes: readonly Route[] = [
-    docsRedirect('RedirectRoot', '/'),
-    docsRedirect('RedirectDocs', '/docs'),
+    redirect({ name: 'RedirectRoot', path: '/', ...TO_DOCS }),
+    redirect({ name: 'RedirectDocs', path: '/docs', ...TO_DOCS }),
     docsPage('PublicDocs', '', 'What this server is, and how to begin.', 'text/html'),
     docsPage('PublicDocsEndpoints', 'endpoints.html', 'Every request that this server answers.', 'text/html'),
     docsPage(
@@ -38,23 +42,5 @@ function docsPage(name: string, file: string, summary: string, contentType: stri
         errors: ['PreconditionFailed'],
         steps: [],
         handler: getPage,
-    };
-}
-
-/** A way to the documentation. */
-function docsRedirect(name: string, path: string): Route {
-    return {
-        name,
-        method: 'GET',
-        path,
-        summary: 'Leads to this documentation.',
-        auth: 'none',
-        answers: 'nothing',
-        status: 301,
-        headers: ['Location'],
-        parameters: [],
-        errors: [],
-        steps: [],
-        handler: redirectToDocs,
     };
 }

@@ -6,6 +6,7 @@ import { ACTION } from '../api/parameters';
 import type { Route } from '../api/route';
 import { getState, ping, reloadAuthKeys, updateState } from '../api/service';
 import { authenticate } from '../api/steps';
+import { redirect } from './common';
 
 export const serviceRoutes: readonly Route[] = [
     {
@@ -75,35 +76,19 @@ export const serviceRoutes: readonly Route[] = [
         steps: [authenticate],
         handler: listChannels,
     },
-    {
+    redirect({
         name: 'ListDatasets',
-        method: 'GET',
         path: '/datasets',
         summary: 'Leads clients of the time before images to ListImages.',
-        auth: 'none',
-        answers: 'nothing',
-        status: 301,
-        headers: ['Location'],
-        parameters: [],
-        errors: [],
-        steps: [],
         handler: listDatasets,
-    },
-    {
+    }),
+    redirect({
         name: 'GetDataset',
-        method: 'GET',
         path: '/datasets/:dataset',
         summary:
             'Leads clients of the time before images to the image with this uuid, or to those of this name.',
-        auth: 'none',
-        answers: 'nothing',
-        status: 301,
-        headers: ['Location'],
-        parameters: [],
-        errors: [],
-        steps: [],
         handler: getDataset,
-    },
+    }),
     {
         name: 'GetFavicon',
         method: 'GET',
