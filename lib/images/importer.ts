@@ -101,7 +101,7 @@ export class Importer {
         const { images, log } = this.parts;
         const given = await remote.manifest();
         await this.refuseExisting(remote.uuid);
-        const manifest = await this.#withOwner(upgradeManifest(given), options);
+        const manifest = await this.#withOwner(given, options);
         const raw = buildImage(manifest, {
             kind: 'import',
             ...channelsOf(options),

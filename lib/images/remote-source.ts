@@ -4,6 +4,7 @@ import { OutboundRefused, RemoteFailure, type RemoteContext, type Remotes } from
 import { COMPRESSIONS } from '../manifest';
 import type { JsonObject } from './json';
 import { isObject } from './json';
+import { upgradeManifest } from './upgrade';
 
 /** What a remote manifest says of one file. */
 export interface RemoteFile {
@@ -54,7 +55,7 @@ export class RemoteImage {
     ) {}
 
     /**
-     * Its manifest, upgraded not yet and checked for nothing but its uuid.
+     * Its manifest, as version 2, checked for nothing but its uuid.
      *
      * @param noun what messages call the image
      * @param account for whom it is asked
@@ -62,7 +63,8 @@ export class RemoteImage {
      */
     async manifest(noun = 'image', account?: string): Promise<JsonObject> {
         try {
-            return await this.remotes.repository(this.source).getImage(this.uuid, this.context, account);
+            const repository = this.remotes.repository(this.source);
+            return upgradeManifest(await repository.getImage(this.uuid, this.context, account));
         } catch (err) {
             throw sourceError(err, `Unable to get manifest for ${noun} ${this.uuid}.`);
         }

@@ -4,7 +4,18 @@ import { randomBytes } from 'node:crypto';
 import http from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { once } from 'node:events';
-import { assertError, at, FILE, ICON, newUuid, OTHER, OWNER, UNKNOWN, type Answer } from '../support/api';
+import {
+    assertError,
+    at,
+    FILE,
+    ICON,
+    newUuid,
+    OTHER,
+    OWNER,
+    sha1,
+    UNKNOWN,
+    type Answer,
+} from '../support/api';
 import { startedJob, untilEnded, untilJob } from '../support/jobs';
 import { Registry } from '../support/registry';
 import { seenImages, untilClean } from '../support/stored-images';
@@ -260,6 +271,33 @@ describe('AdminImportRemoteImage', function () {
         assert.equal(job.execution, 'failed');
         assert.equal(meddler.seen.slice(before).filter((line) => line.includes(uuid)).length, 2);
         assert.equal(await status(uuid), 404);
+    });
+
+    it('reads what a source of old says: manifests of version 1', async () => {
+        const base = await source.client.createActive();
+        const { uuid } = await source.client.createActive();
+        const old = (id: string, fields: object): string =>
+            JSON.stringify({
+                ...{ uuid: id, name: 'old', version: '1.0.0', type: 'zone-dataset', os: 'smartos' },
+                ...{ creator_uuid: OWNER, created_at: '2011-11-11T11:11Z' },
+                files: [{ path: 'old-1.0.0.zfs.gz', sha1: sha1(FILE), size: FILE.length }],
+                ...fields,
+            });
+        meddler.spoil = ({ url }, res) => {
+            const id = [base.uuid, uuid].find((one) => url === `/images/${one}`);
+            if (id !== undefined) {
+                res.writeHead(200, { 'content-type': 'application/json' }).end(
+                    old(id, id === uuid ? { origin: base.uuid } : {}),
+                );
+            }
+            return id !== undefined;
+        };
+        const job = await untilEnded(target.client, startedJob(await remote(uuid)));
+        assert.equal(job.execution, 'succeeded', JSON.stringify(job));
+        const { manifest } = await target.client.get(at(uuid));
+        assert.deepEqual(manifest.files, [{ sha1: sha1(FILE), size: FILE.length, compression: 'gzip' }]);
+        assert.equal(manifest.published_at, '2011-11-11T11:11:00Z');
+        assert.equal(await status(base.uuid), 200);
     });
 
     it('fails at once when the source has no file of the image', async () => {
