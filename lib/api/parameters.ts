@@ -19,6 +19,12 @@ export const ACCOUNT: Parameter = {
     schema: UUID,
 };
 
+/** For routes that only operators may call. */
+export const NO_ACCOUNT: Parameter = {
+    name: 'account',
+    description: 'To be left out: a request for an account is refused here, only operators may ask.',
+};
+
 export const CHANNEL: Parameter = {
     name: 'channel',
     description:

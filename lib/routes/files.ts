@@ -11,6 +11,7 @@ import {
     CHANNEL_OR_ANY,
     COMPRESSION,
     FILE_INDEX,
+    NO_ACCOUNT,
     SHA1,
     SOURCE,
     STORAGE,
@@ -186,7 +187,7 @@ export const fileRoutes: readonly Route[] = [
                 schema: { type: 'string', enum: STORAGE_TYPES },
                 required: true,
             },
-            ACCOUNT,
+            NO_ACCOUNT,
             CHANNEL,
         ],
         errors: [

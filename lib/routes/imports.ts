@@ -1,7 +1,16 @@
 /** Images that come from elsewhere: machines, manifests, other repositories. */
 import { createImageFromVm } from '../api/create-from-vm';
 import { adminImportImage, adminImportRemoteImage, importFromDatacenter } from '../api/imports';
-import { ACCOUNT, ACTION, CHANNEL, FLAG, SKIP_OWNER_CHECK, SOURCE, UUID } from '../api/parameters';
+import {
+    ACCOUNT,
+    ACTION,
+    CHANNEL,
+    FLAG,
+    NO_ACCOUNT,
+    SKIP_OWNER_CHECK,
+    SOURCE,
+    UUID,
+} from '../api/parameters';
 import type { Route } from '../api/route';
 import { authenticate, channel, readBody } from '../api/steps';
 import { CHANGES, BODY_ERRORS, WRITE_ERRORS } from './common';
@@ -65,7 +74,7 @@ export const importRoutes: readonly Route[] = [
         description:
             'The body is its manifest, of version 1 or 2, or with `source` the manifest is fetched from another repository. Without `source` it may complete a placeholder. Outside a datacenter the image has no owner; in one, an image without owner becomes the administrator’s. For operators.',
         headers: ['Etag'],
-        parameters: [ACTION, SOURCE, CHANNEL, SKIP_OWNER_CHECK],
+        parameters: [ACTION, SOURCE, NO_ACCOUNT, CHANNEL, SKIP_OWNER_CHECK],
         errors: [...IMPORT_ERRORS, 'OperatorOnly', 'OriginDoesNotExist', 'OwnerDoesNotExist'],
     },
     {
@@ -74,7 +83,7 @@ export const importRoutes: readonly Route[] = [
         description:
             'The answer comes as soon as the job is queued. Follow it at `/jobs/{job_uuid}` of the URL in the header `workflow-api`. For operators.',
         headers: ['workflow-api'],
-        parameters: [ACTION, { ...SOURCE, required: true }, CHANNEL, SKIP_OWNER_CHECK],
+        parameters: [ACTION, { ...SOURCE, required: true }, NO_ACCOUNT, CHANNEL, SKIP_OWNER_CHECK],
         errors: [...IMPORT_ERRORS, 'OperatorOnly', 'OriginIsNotActive'],
     },
     {

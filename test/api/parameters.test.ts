@@ -64,6 +64,17 @@ describe('Parameters that repeat or nest', () => {
         }
     }
 
+    it('do not make an operator of an account', async () => {
+        const operators = routes.filter(({ errors }) => errors.includes('OperatorOnly'));
+        assert.equal(operators.length, 3);
+        for (const row of operators) {
+            for (const end of ['[]', '[x]']) {
+                const answer = await ask(row, [`account${end}=${OWNER}`, 'source=http://127.0.0.1:1']);
+                assertError(answer, 422, 'InvalidParameter', 'account:Invalid');
+            }
+        }
+    });
+
     it('are told after who asks and whether the path is one', async () => {
         const query = '?account=a&account=b';
         for (const { method, path, auth, parameters } of existingRoutes({
