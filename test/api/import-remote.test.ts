@@ -1,9 +1,8 @@
 /** AdminImportRemoteImage and ImportFromDatacenter, run by this server's own jobs (imports.md §4 and §5). */
 import assert from 'node:assert/strict';
 import { randomBytes } from 'node:crypto';
-import http from 'node:http';
-import type { AddressInfo } from 'node:net';
 import { once } from 'node:events';
+import type { ServerResponse } from 'node:http';
 import {
     assertError,
     at,
@@ -17,77 +16,35 @@ import {
     type Answer,
 } from '../support/api';
 import { startedJob, untilEnded, untilJob } from '../support/jobs';
+import { LyingServer, pass, passing, type Spoiler } from '../support/lying-server';
 import { Registry } from '../support/registry';
 import { seenImages, untilClean } from '../support/stored-images';
 
 const FAST = { jobs: { retryDelay: '20ms', maxRetryDelay: '100ms', attempts: 4 } };
 const LOOPBACK = { outbound: { allow: ['127.0.0.1'] }, ...FAST };
 
-/** A server that stands before another one and spoils some of its answers. */
-class Meddler {
-    /** Requests seen, as `METHOD path`. */
-    readonly seen: string[] = [];
-    /** Answers a request itself, or gives false to have it passed on. */
-    spoil: (req: http.IncomingMessage, res: http.ServerResponse) => boolean = () => false;
-    readonly #server: http.Server;
-
-    private constructor(target: string) {
-        this.#server = http.createServer((req, res) => {
-            this.seen.push(`${String(req.method)} ${String(req.url)}`);
-            if (!this.spoil(req, res)) {
-                pass(target, req, res);
-            }
-        });
-    }
-
-    static async before(target: string): Promise<Meddler> {
-        const meddler = new Meddler(target);
-        meddler.#server.listen(0, '127.0.0.1');
-        await once(meddler.#server, 'listening');
-        return meddler;
-    }
-
-    get url(): string {
-        return `http://127.0.0.1:${(this.#server.address() as AddressInfo).port}`;
-    }
-
-    async stop(): Promise<void> {
-        this.#server.closeAllConnections();
-        this.#server.close();
-        await once(this.#server, 'close');
-    }
-}
-
-function pass(target: string, req: http.IncomingMessage, res: http.ServerResponse): void {
-    const passed = http.request(target + String(req.url), { headers: req.headers }, (answer) => {
-        res.writeHead(answer.statusCode ?? 500, answer.headers);
-        answer.pipe(res);
-    });
-    passed.on('error', () => res.destroy());
-    res.on('close', () => passed.destroy());
-    passed.end();
-}
-
 describe('AdminImportRemoteImage', function () {
     this.timeout(40_000);
     let source: Registry;
     let target: Registry;
-    let meddler: Meddler;
+    /** Stands before the source and spoils some of its answers. */
+    let meddler: LyingServer;
+    let spoil: Spoiler;
     before(async () => {
         source = await Registry.start();
         target = await Registry.start(LOOPBACK);
-        meddler = await Meddler.before(source.url);
+        meddler = await LyingServer.start(passing(source.url, (req, res) => spoil(req, res)));
     });
     after(async () => {
         await target.stop();
         await meddler.stop();
         await source.stop();
     });
-    afterEach(() => {
-        meddler.spoil = () => false;
+    beforeEach(() => {
+        spoil = () => false;
     });
 
-    const remote = (uuid: string, query = '', url = meddler.url): Promise<Answer> =>
+    const remote = (uuid: string, query = '', url = meddler.url()): Promise<Answer> =>
         target.client.post(at(uuid, `?action=import-remote&source=${encodeURIComponent(url)}${query}`), {});
     const everything = async ({ client }: Registry, uuid: string) => ({
         manifest: (await client.get(at(uuid))).manifest,
@@ -158,7 +115,7 @@ describe('AdminImportRemoteImage', function () {
     it('tells which origin the source cannot give', async () => {
         const base = await source.client.createActive();
         const { uuid } = await source.client.createActive({ origin: base.uuid });
-        meddler.spoil = ({ url }, res) => {
+        spoil = ({ url }, res) => {
             const hit = url?.includes(base.uuid) === true;
             if (hit) {
                 res.writeHead(500).end('broken');
@@ -174,7 +131,7 @@ describe('AdminImportRemoteImage', function () {
         const bytes = randomBytes(2 << 20);
         const { uuid } = await source.client.createActive({}, bytes);
         let broken = 0;
-        meddler.spoil = ({ url }, res) => {
+        spoil = ({ url }, res) => {
             if (url?.includes('/file') !== true || broken === 2) {
                 return false;
             }
@@ -195,7 +152,7 @@ describe('AdminImportRemoteImage', function () {
         await untilEnded(target.client, startedJob(await remote(here.uuid)));
         const middle = await source.client.createActive({ origin: here.uuid });
         const top = await source.client.createActive({ origin: middle.uuid });
-        meddler.spoil = ({ url }, res) => {
+        spoil = ({ url }, res) => {
             const hit = url === `/images/${top.uuid}/file`;
             if (hit) {
                 res.writeHead(200, { 'content-length': FILE.length }).end(Buffer.alloc(FILE.length));
@@ -216,7 +173,7 @@ describe('AdminImportRemoteImage', function () {
     it('leaves alone an image that somebody else made meanwhile', async () => {
         const { uuid } = await source.client.createActive();
         let asked = 0;
-        meddler.spoil = ({ url }, res) => {
+        spoil = ({ url }, res) => {
             if (url !== `/images/${uuid}` || ++asked < 2) {
                 return false;
             }
@@ -237,7 +194,7 @@ describe('AdminImportRemoteImage', function () {
         const base = await source.client.createActive({}, randomBytes(1000));
         const { uuid } = await source.client.createActive({ origin: base.uuid });
         let asked = 0;
-        meddler.spoil = (req, res) => {
+        spoil = (req, res) => {
             const hit = req.url === `/images/${uuid}` && ++asked === 2;
             if (hit) {
                 // Asked by the job, which has the origin by now: another job fails and takes it back, or an operator does.
@@ -256,9 +213,9 @@ describe('AdminImportRemoteImage', function () {
 
     it('does not go on retrying what cannot become right', async () => {
         const { uuid } = await source.client.createActive();
-        const before = meddler.seen.length;
+        const before = meddler.requests.length;
         let asked = 0;
-        meddler.spoil = ({ url }, res) => {
+        spoil = ({ url }, res) => {
             const hit = url === `/images/${uuid}` && ++asked > 1;
             if (hit) {
                 res.writeHead(404, { 'content-type': 'application/json' }).end(
@@ -269,7 +226,7 @@ describe('AdminImportRemoteImage', function () {
         };
         const job = await untilEnded(target.client, startedJob(await remote(uuid)));
         assert.equal(job.execution, 'failed');
-        assert.equal(meddler.seen.slice(before).filter((line) => line.includes(uuid)).length, 2);
+        assert.equal(meddler.requests.slice(before).filter((line) => line.includes(uuid)).length, 2);
         assert.equal(await status(uuid), 404);
     });
 
@@ -283,7 +240,7 @@ describe('AdminImportRemoteImage', function () {
                 files: [{ path: 'old-1.0.0.zfs.gz', sha1: sha1(FILE), size: FILE.length }],
                 ...fields,
             });
-        meddler.spoil = ({ url }, res) => {
+        spoil = ({ url }, res) => {
             const id = [base.uuid, uuid].find((one) => url === `/images/${one}`);
             if (id !== undefined) {
                 res.writeHead(200, { 'content-type': 'application/json' }).end(
@@ -302,21 +259,21 @@ describe('AdminImportRemoteImage', function () {
 
     it('fails at once when the source has no file of the image', async () => {
         const { uuid } = await source.client.create();
-        const before = meddler.seen.length;
+        const before = meddler.requests.length;
         const job = await untilEnded(target.client, startedJob(await remote(uuid)));
         assert.equal(job.execution, 'failed');
         const { name, error } = job.chain_results.at(-1) ?? {};
         assert.equal(name, 'add_image_file');
         assert.equal(typeof error === 'object' && error.code, 'RemoteSourceError', JSON.stringify(error));
         // Of the request, of the step that adds the image, and of the one that adds its file.
-        assert.equal(meddler.seen.length - before, 3);
+        assert.equal(meddler.requests.length - before, 3);
         assert.equal(await status(uuid), 404);
     });
 
     it('is canceled in the middle of a transfer and leaves nothing', async () => {
         const { uuid } = await source.client.createActive();
-        let stalled: http.ServerResponse | undefined;
-        meddler.spoil = ({ url }, res) => {
+        let stalled: ServerResponse | undefined;
+        spoil = ({ url }, res) => {
             if (url !== `/images/${uuid}/file`) {
                 return false;
             }
@@ -327,7 +284,7 @@ describe('AdminImportRemoteImage', function () {
         const job = startedJob(await remote(uuid));
         await untilJob(target.client, job, ({ progress }) => progress !== undefined);
         assert.equal(await status(uuid), 200);
-        const closed = once(stalled as unknown as http.ServerResponse, 'close');
+        const closed = once(stalled as unknown as ServerResponse, 'close');
         assert.equal((await target.client.post(`/jobs/${job}/cancel`, {})).status, 200);
         await closed;
         await untilJob(target.client, job, (shown) => shown.oncancel_results?.length === 2);

@@ -5,14 +5,12 @@
  */
 import assert from 'node:assert/strict';
 import { randomBytes } from 'node:crypto';
-import { once } from 'node:events';
 import { readFile } from 'node:fs/promises';
-import http from 'node:http';
-import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
 import { faultPoints, type FaultPoint } from '../../lib/fault';
 import { at, type Client } from '../support/api';
 import { startedJob, untilEnded, untilJob, type ShownJob } from '../support/jobs';
+import { LyingServer, passing, type Spoiler } from '../support/lying-server';
 import { Registry } from '../support/registry';
 import { makeFolder } from '../support/server';
 import { withServer } from '../support/signed';
@@ -37,40 +35,14 @@ const faulty = (log: string, point?: number | FaultPoint) => ({
     },
 });
 
-/** A source that begins to send a file and then goes silent. */
-class StallingSource {
-    readonly #server: http.Server;
-
-    private constructor({ client }: Registry) {
-        this.#server = http.createServer((req, res) => {
-            const path = String(req.url);
-            if (path.endsWith('/file')) {
-                res.writeHead(200, { 'content-length': 300_000 }).write('the beginning');
-            } else {
-                void client.get(path).then(({ status, text }) => {
-                    res.writeHead(status, { 'content-type': 'application/json' }).end(text);
-                });
-            }
-        });
+/** Begins to send a file and then goes silent. */
+const stall: Spoiler = ({ url }, response) => {
+    const isFile = url?.endsWith('/file') === true;
+    if (isFile) {
+        response.writeHead(200, { 'content-length': 300_000 }).write('the beginning');
     }
-
-    static async before(registry: Registry): Promise<StallingSource> {
-        const stalling = new StallingSource(registry);
-        stalling.#server.listen(0, '127.0.0.1');
-        await once(stalling.#server, 'listening');
-        return stalling;
-    }
-
-    get url(): string {
-        return `http://127.0.0.1:${(this.#server.address() as AddressInfo).port}`;
-    }
-
-    async stop(): Promise<void> {
-        this.#server.closeAllConnections();
-        this.#server.close();
-        await once(this.#server, 'close');
-    }
-}
+    return isFile;
+};
 
 describe('an import that is killed', function () {
     this.timeout(FULL ? 600_000 : 120_000);
@@ -158,12 +130,12 @@ describe('an import that is killed', function () {
     });
 
     it('is undone after the next start if it was canceled', async () => {
-        const stalling = await StallingSource.before(source);
+        const stalling = await LyingServer.start(passing(source.url, stall));
         const dataDir = join(place.path, 'canceled');
         const log = join(place.path, 'canceled.log');
         try {
             await withServer({ ...faulty(log, 'job:canceled'), dataDir }, async (client, server) => {
-                const uuid = startedJob(await importTop(client, stalling.url));
+                const uuid = startedJob(await importTop(client, stalling.url()));
                 await untilJob(client, uuid, ({ progress }) => progress !== undefined);
                 await client.post(`/jobs/${uuid}/cancel`, {}).catch(() => undefined);
                 assert.equal(await server.ended(), 'SIGKILL');

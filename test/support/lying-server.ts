@@ -173,3 +173,26 @@ export function redirect(location: string, status = 302): Behaviour {
         response.writeHead(status, { location }).end();
     };
 }
+
+/** Passes a request on to another server. */
+export function pass(target: string, request: http.IncomingMessage, response: http.ServerResponse): void {
+    const passed = http.request(target + String(request.url), { headers: request.headers }, (answer) => {
+        response.writeHead(answer.statusCode ?? 500, answer.headers);
+        answer.pipe(response);
+    });
+    passed.on('error', () => response.destroy());
+    response.on('close', () => passed.destroy());
+    passed.end();
+}
+
+/** Answers a request itself and gives true, or gives false. */
+export type Spoiler = (request: http.IncomingMessage, response: http.ServerResponse) => boolean;
+
+/** Passes requests on to another server, but for those that are spoiled. */
+export function passing(target: string, spoil: Spoiler): Behaviour {
+    return (request, response) => {
+        if (!spoil(request, response)) {
+            pass(target, request, response);
+        }
+    };
+}
