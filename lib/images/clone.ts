@@ -80,12 +80,13 @@ async function originChain(
     return { chain, kept: undefined };
 }
 
-/** The record of a copy. An icon, a urn (which is unique) and an expiry are not its own. */
+/** The record of a copy. An icon, a urn (which is unique), an expiry and the job of an import are not its own. */
 function copyOf(source: RawImage, fields: Partial<RawImage>): RawImage {
     const raw: RawImage = { ...source, acl: [], ...fields };
     delete raw.icon;
     delete raw.urn;
     delete raw.expires_at;
+    delete raw.import_job;
     return { ...raw, state: computeState(raw) };
 }
 

@@ -121,7 +121,7 @@ describe('CloneImage', () => {
             assert.equal(await fileBytes(uuid), `the file of image ${number}`, 'it outlives the source');
         });
 
-        it('leaves out the icon, the urn, which is unique, and an expiry', async () => {
+        it('leaves out the icon, the urn, which is unique, an expiry and the job of an import', async () => {
             const icon = {
                 size: ICON.length,
                 contentType: 'image/png',
@@ -132,13 +132,14 @@ describe('CloneImage', () => {
                 icon,
                 urn: 'sdc:sdc:cloned:1',
                 expires_at: '2030-01-01T00:00:00.000Z',
+                import_job: newUuid(),
             });
             await registry.plantObject(source.uuid, 'icon', ICON);
             const { manifest } = await clone(source.uuid);
             assert.equal(manifest.icon, undefined);
             assert.equal(manifest.urn, undefined);
             const record = await registry.record(manifest.uuid);
-            for (const field of ['icon', 'urn', 'expires_at']) {
+            for (const field of ['icon', 'urn', 'expires_at', 'import_job']) {
                 assert.ok(record && !(field in record), field);
             }
             assert.equal((await registry.stored(manifest.uuid)).length, 1);
