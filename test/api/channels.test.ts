@@ -5,9 +5,10 @@ import { channel as oneChannel, channelOrAny, loadImage } from '../../lib/api/st
 import type { Mode } from '../../lib/config/types';
 import { existingRoutes, routes } from '../../lib/routes';
 import { assertError, at, FILE, MANIFEST, newUuid, OTHER, OWNER, sha1, type Manifest } from '../support/api';
+import { CHANNELS } from '../support/channels';
 import { testImage, without } from '../support/images';
 import { OpenLdap } from '../support/openldap';
-import { CHANNELS, DATACENTER, Registry } from '../support/registry';
+import { DATACENTER, Registry } from '../support/registry';
 
 for (const mode of ['public', 'private', 'dc'] as const) {
     describe(`Channels in mode ${mode}`, () => {

@@ -13,21 +13,13 @@ import {
     type Answer,
     type Manifest,
 } from '../support/api';
+import { CHANNELS } from '../support/channels';
 import { testUuid } from '../support/images';
 import { startedJob, untilEnded } from '../support/jobs';
 import { signedHeaders } from '../support/keys';
 import { RawConnection } from '../support/raw-connection';
 import { Registry, testKeys } from '../support/registry';
-import {
-    authType,
-    CHANNELS,
-    kinds,
-    makeImage,
-    manifestFor,
-    nameOf,
-    SETTINGS,
-    startSetting,
-} from '../support/settings';
+import { authType, kinds, makeImage, manifestFor, nameOf, SETTINGS, startSetting } from '../support/settings';
 
 /** A head of a request by hand, signed where it is needed. */
 function rawHead(line: string, headers: Record<string, string> = {}): string {

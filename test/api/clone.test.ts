@@ -18,8 +18,9 @@ import {
     type Client,
     type Manifest,
 } from '../support/api';
+import { CHANNELS } from '../support/channels';
 import { testImage, testUuid } from '../support/images';
-import { CHANNELS, DATACENTER, Registry } from '../support/registry';
+import { DATACENTER, Registry } from '../support/registry';
 
 const ADMIN = '352971aa-31ba-496c-9ade-a379feaecd52';
 /** Owns what is shared, and has it cloned for OTHER. */

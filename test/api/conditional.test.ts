@@ -11,6 +11,7 @@ import {
     type Client,
     type RequestHeaders,
 } from '../support/api';
+import { CHANNELS } from '../support/channels';
 import { testImage } from '../support/images';
 import { Registry } from '../support/registry';
 import { makeFolder } from '../support/server';
@@ -186,10 +187,7 @@ describe('Conditional requests', () => {
 
     it('tell channels apart, and the versions that show them', async () => {
         const registry = await Registry.start({
-            channels: [
-                { name: 'dev', description: 'd', default: true },
-                { name: 'release', description: 'r' },
-            ],
+            channels: CHANNELS,
         });
         try {
             await registry.client.createActive();

@@ -15,6 +15,7 @@ import {
     UNKNOWN,
     type Answer,
 } from '../support/api';
+import { CHANNELS } from '../support/channels';
 import { startedJob, untilEnded, untilJob } from '../support/jobs';
 import { LyingServer, pass, passing, type Spoiler } from '../support/lying-server';
 import { Registry } from '../support/registry';
@@ -301,12 +302,8 @@ describe('AdminImportRemoteImage', function () {
 
 describe('AdminImportRemoteImage with channels', () => {
     it('puts the image into the channel of the request, and asks the source for the one it names', async () => {
-        const channels = [
-            { name: 'dev', description: 'd', default: true },
-            { name: 'release', description: 'r' },
-        ];
-        const source = await Registry.start({ channels });
-        const target = await Registry.start({ ...LOOPBACK, channels });
+        const source = await Registry.start({ channels: CHANNELS });
+        const target = await Registry.start({ ...LOOPBACK, channels: CHANNELS });
         try {
             const { uuid } = (
                 await source.client.post('/images?channel=release', {

@@ -2,14 +2,11 @@
 import assert from 'node:assert/strict';
 import { randomBytes } from 'node:crypto';
 import { assertError, at, FILE, md5, newUuid, sha1, UNKNOWN, type Answer } from '../support/api';
+import { CHANNELS } from '../support/channels';
 import { testImage, testUuid } from '../support/images';
 import { Registry } from '../support/registry';
 
 const LOOPBACK = { outbound: { allow: ['127.0.0.1'] } };
-const CHANNELS = [
-    { name: 'dev', description: 'd', default: true },
-    { name: 'release', description: 'r' },
-];
 
 describe('A second registry as source', () => {
     let source: Registry;

@@ -1,6 +1,7 @@
 /** AdminImportImage with the manifest in the body (imports.md §2, manifest.md §6 and §8). */
 import assert from 'node:assert/strict';
 import { assertError, at, FILE, MANIFEST, newUuid, OTHER, OWNER, UNKNOWN, type Answer } from '../support/api';
+import { CHANNELS } from '../support/channels';
 import { testImage, without } from '../support/images';
 import { Registry } from '../support/registry';
 
@@ -271,11 +272,7 @@ describe('AdminImportImage by mode', () => {
     }
 
     it('puts the image in the channel of the request', async () => {
-        const channels = [
-            { name: 'dev', description: 'd', default: true },
-            { name: 'release', description: 'r' },
-        ];
-        const registry = await Registry.start({ channels });
+        const registry = await Registry.start({ channels: CHANNELS });
         try {
             const body = foreign({ channels: ['elsewhere'] });
             const uuid = String(body.uuid);

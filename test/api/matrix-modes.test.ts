@@ -8,16 +8,14 @@ import { errorRow } from '../../lib/errors';
 import type { RawImage } from '../../lib/manifest';
 import { existingRoutes, routes } from '../../lib/routes';
 import { assertError, FILE, ICON, UNKNOWN, type Answer } from '../support/api';
+import { CHANNELS, DEFAULT_CHANNEL, OTHER_CHANNEL } from '../support/channels';
 import { OPERATIONS, predict, type Operation, type Outcome, type Situation } from '../support/operations';
 import type { Registry } from '../support/registry';
 import {
     CALLERS,
-    CHANNELS,
-    DEFAULT_CHANNEL,
     kinds,
     makeImage,
     nameOf,
-    OTHER_CHANNEL,
     SETTINGS,
     startSetting,
     type Caller,

@@ -13,7 +13,8 @@ import {
     type Manifest,
     type RequestHeaders,
 } from '../support/api';
-import { CHANNELS, DATACENTER, GENERAL_CODES, Registry } from '../support/registry';
+import { CHANNELS } from '../support/channels';
+import { DATACENTER, GENERAL_CODES, Registry } from '../support/registry';
 
 /** The values of a request that is right, but for what a test changes. */
 interface Request {

@@ -3,7 +3,8 @@ import assert from 'node:assert/strict';
 import type { Route } from '../../lib/api/route';
 import { existingRoutes, routes } from '../../lib/routes';
 import { assertError, OWNER, type Answer, type Manifest } from '../support/api';
-import { CHANNELS, Registry } from '../support/registry';
+import { CHANNELS } from '../support/channels';
+import { Registry } from '../support/registry';
 
 describe('Parameters that repeat or nest', () => {
     let registry: Registry;

@@ -1,15 +1,14 @@
 /** What each caller sees of the images on each kind of server (endpoints.md §2 and §3 ListImages, manifest.md §5). */
 import assert from 'node:assert/strict';
 import { assertError, at, OWNER } from '../support/api';
+import { DEFAULT_CHANNEL, OTHER_CHANNEL } from '../support/channels';
 import type { Registry } from '../support/registry';
 import {
     CALLERS,
-    DEFAULT_CHANNEL,
     kinds,
     makeImage,
     mayRead,
     nameOf,
-    OTHER_CHANNEL,
     SETTINGS,
     startSetting,
     type Caller,

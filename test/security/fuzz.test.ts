@@ -11,12 +11,12 @@ import type { ErrorCode } from '../../lib/errors';
 import type { Mode } from '../../lib/config/types';
 import { existingRoutes } from '../../lib/routes';
 import { OTHER, OWNER, type Client } from '../support/api';
+import { CHANNELS } from '../support/channels';
 import { Fuzzer, type FuzzRequest } from '../support/fuzz';
 import { OpenLdap } from '../support/openldap';
 import { sendRaw, type RawAnswer } from '../support/raw-http';
 import { assertTableHonest } from '../support/registry';
 import type { TestServer } from '../support/server';
-import { CHANNELS } from '../support/settings';
 import { credentials, withServer } from '../support/signed';
 
 const REQUESTS = Number(process.env.FUZZ_REQUESTS ?? 1500);

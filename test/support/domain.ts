@@ -3,7 +3,6 @@ import { randomUUID } from 'node:crypto';
 import { mkdtemp, readdir, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import Logger from 'bunyan';
 import type { Config } from '../../lib/config/types';
 import type { LocalDatabase } from '../../lib/db/local';
 import { Images } from '../../lib/images/images';
@@ -13,6 +12,7 @@ import { Storages } from '../../lib/storage/index';
 import { createLocalStorage } from '../../lib/storage/local';
 import { put } from '../conformance/storage';
 import { localDatabase } from './local-database';
+import { recordingLog } from './recording-log';
 
 export interface LoggedRecord {
     level: number;
@@ -24,16 +24,7 @@ export class Domain {
     now = Date.UTC(2026, 0, 1);
     readonly logged: LoggedRecord[] = [];
     readonly clock = { now: () => this.now, uuid: () => randomUUID() as string };
-    readonly log = Logger.createLogger({
-        name: 'test',
-        streams: [
-            {
-                type: 'raw',
-                level: 'trace',
-                stream: { write: (record: object) => this.logged.push(record as LoggedRecord) },
-            },
-        ],
-    });
+    readonly log = recordingLog(this.logged);
     readonly storage: StorageDriver;
     readonly database: LocalDatabase;
     readonly config: Config;

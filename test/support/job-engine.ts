@@ -4,7 +4,6 @@ import { randomUUID } from 'node:crypto';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import Logger from 'bunyan';
 import type { JobsConfig } from '../../lib/config/types';
 import type { JobStore, LeaseStore } from '../../lib/db/driver';
 import type { LocalDatabase } from '../../lib/db/local';
@@ -13,6 +12,7 @@ import type { Job, JobContext, JobDefinition, JobStep } from '../../lib/jobs/dri
 import { JobEngine } from '../../lib/jobs/engine';
 import { testUuid } from './images';
 import { localDatabase } from './local-database';
+import { recordingLog } from './recording-log';
 
 /** Fast, but for what has its own test. */
 export const FAST: JobsConfig = {
@@ -144,16 +144,7 @@ export class JobWorld {
     /** Emits `put` after each write of a job. */
     readonly written = new EventEmitter().setMaxListeners(100);
     readonly clock = { now: () => Date.now(), uuid: randomUUID };
-    readonly log = Logger.createLogger({
-        name: 'test',
-        streams: [
-            {
-                type: 'raw',
-                level: 'trace',
-                stream: { write: (record: object) => this.records.push(record as LogRecord) },
-            },
-        ],
-    });
+    readonly log = recordingLog(this.records);
     readonly #processes: Process[] = [];
 
     private constructor(

@@ -7,17 +7,8 @@
 import type { Route } from '../../lib/api/route';
 import type { ErrorCode } from '../../lib/errors';
 import { FILE, ICON, OWNER, STRANGER } from './api';
-import {
-    authType,
-    CHANNELS,
-    FRIEND,
-    manifestFor,
-    mayRead,
-    OTHER_CHANNEL,
-    type Caller,
-    type Kind,
-    type Setting,
-} from './settings';
+import { CHANNELS, OTHER_CHANNEL } from './channels';
+import { authType, FRIEND, manifestFor, mayRead, type Caller, type Kind, type Setting } from './settings';
 
 /** A status that is no error, or a code with the fields it is about (`field:code`). */
 export type Outcome = number | readonly [ErrorCode, ...string[]];

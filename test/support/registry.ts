@@ -16,12 +16,6 @@ import { makeKey, signedHeaders, type TestKey } from './keys';
 import { quietLog } from './local-database';
 import { TestServer, type LogRecord, type ServerOptions } from './server';
 
-/** Channels for servers that have some. */
-export const CHANNELS = [
-    { name: 'dev', description: 'Anything.', default: true },
-    { name: 'release', description: 'What is done.' },
-];
-
 let keys: readonly [TestKey, TestKey] | undefined;
 
 /** Two RSA keys, made once for all tests of the process. */

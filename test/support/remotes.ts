@@ -3,11 +3,11 @@ import assert from 'node:assert/strict';
 import { createHook } from 'node:async_hooks';
 import { readFileSync } from 'node:fs';
 import type { LookupAddress } from 'node:dns';
-import Logger from 'bunyan';
 import { DEFAULTS_FILE } from '../../lib/config/load';
 import { effectiveConfig } from '../../lib/config/validate';
 import { OutboundRefused, RemoteFailure, type RemoteContext, type Remotes } from '../../lib/imports/driver';
 import { createRemotes } from '../../lib/imports/index';
+import { recordingLog } from './recording-log';
 
 export const SERVER_NAME = 'IMGAPI/test';
 
@@ -43,12 +43,7 @@ export function testRemotes(
     settings: Record<string, unknown> = {},
     { hosts, ca, records = [] }: { hosts?: Hosts; ca?: string; records?: object[] } = {},
 ): Remotes {
-    const log = Logger.createLogger({
-        name: 'test',
-        streams: [
-            { type: 'raw', level: 'trace', stream: { write: (record: object) => records.push(record) } },
-        ],
-    });
+    const log = recordingLog(records);
     const remotes = createRemotes({
         config: configOf(settings),
         log,

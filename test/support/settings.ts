@@ -2,6 +2,7 @@
 import type { Mode } from '../../lib/config/types';
 import type { RawImage } from '../../lib/manifest';
 import { FILE, ICON, MANIFEST, md5, OTHER, OWNER, sha1, STRANGER } from './api';
+import { CHANNELS, DEFAULT_CHANNEL } from './channels';
 import { testImage } from './images';
 import { OpenLdap } from './openldap';
 import { Registry } from './registry';
@@ -16,15 +17,6 @@ export const SETTINGS: readonly Setting[] = (['public', 'private', 'dc'] as cons
     { mode, channels: false },
     { mode, channels: true },
 ]);
-
-export const DEFAULT_CHANNEL = 'dev';
-export const OTHER_CHANNEL = 'release';
-
-/** The channels of a server that has them; images are in the first one, which is the default. */
-export const CHANNELS = [
-    { name: DEFAULT_CHANNEL, description: 'Anything.', default: true },
-    { name: OTHER_CHANNEL, description: 'What is done.' },
-];
 
 /** In a datacenter requests come from its own network and are not signed. */
 export const authType = ({ mode }: Setting): 'none' | 'signature' => (mode === 'dc' ? 'none' : 'signature');

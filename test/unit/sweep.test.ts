@@ -16,6 +16,7 @@ import { createLocalStorage } from '../../lib/storage/local';
 import { inChunks, keysIn, put } from '../conformance/storage';
 import { testImage, testUuid } from '../support/images';
 import { localDatabase } from '../support/local-database';
+import { recordingLog } from '../support/recording-log';
 
 const SILENCE = 60_000;
 const DAY = 24 * 3_600_000;
@@ -30,16 +31,7 @@ class World {
     now = Date.now();
     readonly records: LogRecord[] = [];
     readonly clock = { now: () => this.now, uuid: randomUUID };
-    readonly log = Logger.createLogger({
-        name: 'test',
-        streams: [
-            {
-                type: 'raw',
-                level: 'trace',
-                stream: { write: (record: object) => this.records.push(record as LogRecord) },
-            },
-        ],
-    });
+    readonly log = recordingLog(this.records);
     readonly dataDir: string;
     readonly storage: StorageDriver;
     readonly database: LocalDatabase;
