@@ -19,6 +19,13 @@ const PRIVATE_KEY = /-----BEGIN [A-Z0-9 ]*PRIVATE KEY-----/;
 /** The password of a URL such as `http://user:password@proxy`. */
 const URL_PASSWORD = /(:\/\/[^\s"/@:]*):[^\s"/@]*@/g;
 
+/**
+ * The authority of a URL, however loosely that is written: in a query string with its escapes, with backslashes, or
+ * without any slash. All of it is matched at once, so that no text takes longer than its length.
+ */
+const URL_AUTHORITY = /(https?(?::|%3a)(?:[/\\]|%2f|%5c)*)((?:(?!%2f|%5c|%3f|%23|%26)[^\s"'/\\?#&])+)/gi;
+const UP_TO_AT = /^.*(?:@|%40)/;
+
 /** What JSON that may hold a secret looks like: a cheap test, so that the common log line is not parsed again. */
 const SUSPICIOUS = new RegExp(
     [`"(?:${SECRET_NAMES.join('|')})":`, PRIVATE_KEY.source, URL_PASSWORD.source].join('|'),
@@ -55,6 +62,17 @@ export function censorConfig(value: unknown): unknown {
             name,
             isSecretName(name) ? CENSORED : censorConfig(inner),
         ]),
+    );
+}
+
+/** A text of any kind, JSON as well, without the credentials in its URLs. */
+export function censorUrls(text: string): string {
+    if (!text.includes('@') && !text.includes('%40')) {
+        return text;
+    }
+    return text.replace(
+        URL_AUTHORITY,
+        (_whole, start: string, authority: string) => start + authority.replace(UP_TO_AT, `${CENSORED}@`),
     );
 }
 

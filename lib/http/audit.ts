@@ -1,3 +1,4 @@
+import { censorUrls } from '../config/censor';
 import type { LogSink } from '../log';
 import { ApiError } from '../errors';
 import type { HttpCall } from './call';
@@ -97,10 +98,12 @@ export class Audit {
                   ? ''
                   : member('body', loggedBody(call.sentJson()))) +
             `},"msg":"handled: ${res.statusCode}","time":"${isoNow()}","v":0}`;
+        // Parameters and bodies hold URLs; those with credentials are refused, but stand here.
+        const safe = censorUrls(line);
         if (reads) {
-            this.sink.writeSoon(line);
+            this.sink.writeSoon(safe);
         } else {
-            this.sink.writeLine(line);
+            this.sink.writeLine(safe);
         }
     }
 }

@@ -133,6 +133,33 @@ describe('Audit records', () => {
         await registry.untilStored(uuid, []);
     });
 
+    it('hold no credentials of URLs, however those are written', async () => {
+        const { uuid } = await registry.client.create();
+        for (const url of [
+            'https://me:secret@x/',
+            'https:me:secret@x',
+            'https:\\\\me:secret@x/',
+            'https://secret@x',
+        ]) {
+            for (const given of [encodeURIComponent(url), url.replaceAll('\\', '/')]) {
+                const record = await audited((headers) =>
+                    registry.client.put(at(uuid, `/file?source=${given}`), '{}', headers),
+                );
+                assert.ok(!JSON.stringify(record).includes('secret'), record.req.url);
+                assert.match(record.req.url, /\?source=https.*\*\*\*@x/);
+            }
+            const record = await audited((headers) =>
+                registry.client.post(at(uuid, '/file/from-url?compression=none'), { file_url: url }, headers),
+            );
+            assert.ok(!JSON.stringify(record).includes('secret'), JSON.stringify(record.req.body));
+        }
+        const plain = 'source=http%3A%2F%2F127.0.0.1%3A1%2Fa%40b&name=c@d';
+        const record = await audited((headers) =>
+            registry.client.put(at(uuid, `/file?${plain}`), '{}', headers),
+        );
+        assert.equal(record.req.url, at(uuid, `/file?${plain}`));
+    });
+
     it('name the action', async () => {
         const { uuid } = await registry.client.create();
         const record = await audited((headers) => registry.client.action(uuid, 'disable', {}, headers));
