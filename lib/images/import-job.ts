@@ -80,11 +80,22 @@ class Attempt {
         if (image.raw.files?.length) {
             return;
         }
-        await fetchFiles(this.parts, this.#subject(uuid), {
-            remote: this.#remote(uuid),
-            storage: chooseStorage(this.parts.config, image.raw),
-            progress: (done, total) => this.job.progress(done, total),
-        });
+        try {
+            await fetchFiles(this.parts, this.#subject(uuid), {
+                remote: this.#remote(uuid),
+                storage: chooseStorage(this.parts.config, image.raw),
+                progress: (done, total) => this.job.progress(done, total),
+            });
+        } catch (err) {
+            // Somebody gave it a file and activated it meanwhile: nothing to do, and nothing to be taken back.
+            if (!(err instanceof ApiError && err.code === 'ImageAlreadyActivated')) {
+                throw err;
+            }
+            this.job.log.info(
+                { image_uuid: uuid },
+                'somebody else completed an image that is being imported',
+            );
+        }
     }
 
     /** Gives whether the image has an icon. One that the source cannot give any more is done without. */

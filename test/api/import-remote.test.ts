@@ -212,6 +212,24 @@ describe('AdminImportRemoteImage', function () {
         assertError(await target.client.delete(at(base.uuid)), 422, 'ImageHasDependentImages');
     });
 
+    it('is content with a file that somebody else gave the image, which is activated by then', async () => {
+        const { uuid } = await source.client.createActive({}, randomBytes(100_000));
+        spoil = (req, res) => {
+            const hit = req.url === `/images/${uuid}/file`;
+            if (hit) {
+                void target.client.upload(uuid).then(async () => {
+                    assert.equal((await target.client.action(uuid, 'activate')).status, 200);
+                    pass(source.url, req, res);
+                });
+            }
+            return hit;
+        };
+        const job = await untilEnded(target.client, startedJob(await remote(uuid)));
+        assert.equal(job.execution, 'succeeded', JSON.stringify(job));
+        assert.deepEqual((await target.client.get(at(uuid, '/file'))).body, FILE);
+        assert.equal((await target.stored(uuid)).length, 1);
+    });
+
     it('does not go on retrying what cannot become right', async () => {
         const { uuid } = await source.client.createActive();
         const before = meddler.requests.length;
