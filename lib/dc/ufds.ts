@@ -41,6 +41,8 @@ export class Ufds implements AccountDirectory {
     /** Why there is no connection. */
     #trouble: Error | undefined;
     #hasConnected = false;
+    /** The last look-up had no answer. */
+    #failing = false;
     /** Look-ups that wait for the first connection; undefined when it is no use to wait any more. */
     #waiting: Set<() => void> | undefined = new Set();
 
@@ -89,9 +91,13 @@ export class Ufds implements AccountDirectory {
             if (!entry && referred) {
                 throw new Error('UFDS refers to other servers, which are not asked.');
             }
+            this.#failing = false;
             return entry && { uuid, login: entry.get('login')?.[0] ?? '' };
         } catch (err) {
-            this.#log.warn({ err, account: uuid }, 'UFDS: an account could not be looked up');
+            // Of an outage the first is enough: there may be thousands.
+            const level = this.#failing ? 'debug' : 'warn';
+            this.#failing = true;
+            this.#log[level]({ err, account: uuid }, 'UFDS: an account could not be looked up');
             throw new ApiError(
                 'ServiceUnavailableError',
                 'The directory of accounts cannot be asked at the moment; try again later.',

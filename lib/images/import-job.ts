@@ -152,12 +152,21 @@ class Attempt {
         await this.activate(uuid);
     }
 
-    /** Deletes an image that this job made, unless others are built on it by now. */
-    async takeBack(uuid: string): Promise<boolean> {
+    /** Deletes an origin that this job made, unless others are built on it by now. */
+    async takeBackOrigin(uuid: string): Promise<boolean> {
+        return this.#takeBack(uuid, () => true);
+    }
+
+    /** Deletes the image itself, unless somebody has activated it: it is complete, and theirs, then. */
+    async takeBackImage(uuid: string): Promise<boolean> {
+        return this.#takeBack(uuid, (image) => !image.activated);
+    }
+
+    async #takeBack(uuid: string, mayGo: (image: Image) => boolean): Promise<boolean> {
         const { images } = this.parts;
         for (let attempt = 1; ; attempt++) {
             const image = await images.get(uuid);
-            if (image?.raw.import_job !== this.job.uuid) {
+            if (image?.raw.import_job !== this.job.uuid || !mayGo(image)) {
                 return false;
             }
             try {
@@ -214,14 +223,14 @@ export function importRemoteJob(parts: Parts): JobDefinition {
     });
     const takeBack = [
         step('delete_image', MINUTE, async (attempt, { image_uuid: uuid }) =>
-            (await attempt.takeBack(uuid))
+            (await attempt.takeBackImage(uuid))
                 ? `Image ${uuid} deleted`
-                : `Image ${uuid} did not exist to be deleted`,
+                : `Image ${uuid} was not this job’s to be deleted`,
         ),
         step('origin_delete_images', MINUTE, async (attempt, { origins = [] }) => {
             const deleted: string[] = [];
             for (const uuid of origins.toReversed()) {
-                if (await attempt.takeBack(uuid)) {
+                if (await attempt.takeBackOrigin(uuid)) {
                     deleted.push(uuid);
                 }
             }

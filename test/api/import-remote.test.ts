@@ -312,6 +312,25 @@ describe('AdminImportRemoteImage', function () {
         await target.untilStored(uuid, []);
     });
 
+    it('that is canceled leaves the image to whoever has activated it meanwhile', async () => {
+        const { uuid } = await source.client.createActive();
+        await source.client.uploadIcon(uuid);
+        spoil = ({ url }, res) => {
+            const hit = url === `/images/${uuid}/icon`;
+            if (hit) {
+                res.writeHead(200, { 'content-type': 'image/png', 'content-length': ICON.length }).write('x');
+            }
+            return hit;
+        };
+        const job = startedJob(await remote(uuid));
+        await untilJob(target.client, job, ({ chain_results: done }) => done.length === 3);
+        assert.equal((await target.client.action(uuid, 'activate')).status, 200);
+        await target.client.post(`/jobs/${job}/cancel`, {});
+        await untilJob(target.client, job, (shown) => shown.oncancel_results?.length === 2);
+        assert.equal((await target.client.get(at(uuid))).manifest.state, 'active');
+        assert.deepEqual((await target.client.get(at(uuid, '/file'))).body, FILE);
+    });
+
     it('leaves no unreferred object behind, whatever went wrong before', async () => {
         const images = await seenImages(target.client);
         await untilClean(target.dataDir, images, 5000);
