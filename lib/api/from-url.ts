@@ -1,7 +1,7 @@
 /** AddImageFileFromUrl (endpoints.md §3). */
 import { MAX_IMAGE_SIZE, MAX_IMAGE_SIZE_STR } from '../constants';
 import { ApiError, invalidParameter } from '../errors';
-import { attachObjects, only } from '../images/attach';
+import { attachObjects, only, within } from '../images/attach';
 import { isObject, show } from '../images/json';
 import { refuseActivated } from '../images/remote-objects';
 import { refusedUrl, telling } from '../images/remote-source';
@@ -20,10 +20,8 @@ export async function addImageFileFromUrl(call: Call): Promise<void> {
     const url = fileUrl(call.state.body);
     const storage = storageFor(call, image.raw);
     const expected = call.query.nonEmpty('sha1');
-    const ended = new AbortController();
-    const signal = AbortSignal.any([call.signal, ended.signal]);
-    try {
-        const saved = await attachObjects(call.services, subjectOf(call), {
+    const saved = await within(call.signal, (signal) =>
+        attachObjects(call.services, subjectOf(call), {
             incoming: [
                 async () => ({
                     kind: 'file0',
@@ -37,11 +35,9 @@ export async function addImageFileFromUrl(call: Call): Promise<void> {
             ],
             replaces: { files: true, icon: false },
             attach: (current, stored) => withFile(current, only(stored), compression),
-        });
-        sendImage(call, saved);
-    } finally {
-        ended.abort();
-    }
+        }),
+    );
+    sendImage(call, saved);
 }
 
 /** @throws ApiError InvalidParameter */

@@ -79,6 +79,16 @@ export async function attachObjects(
     return receiveFrom(0, []);
 }
 
+/** Does something with a signal that ends with it: what was opened under it and not read to its end is let go. */
+export async function within<T>(signal: AbortSignal, work: (signal: AbortSignal) => Promise<T>): Promise<T> {
+    const ended = new AbortController();
+    try {
+        return await work(AbortSignal.any([signal, ended.signal]));
+    } finally {
+        ended.abort();
+    }
+}
+
 /** The one object of an attachment of one. */
 export function only(stored: readonly StoredFields[]): StoredFields {
     const [object] = stored;

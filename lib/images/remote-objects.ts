@@ -3,7 +3,7 @@ import type { Clock } from '../clock';
 import { MAX_ICON_SIZE, MAX_ICON_SIZE_STR, MAX_IMAGE_SIZE, MAX_IMAGE_SIZE_STR } from '../constants';
 import { ApiError } from '../errors';
 import type { RawFile, StorageType } from '../manifest';
-import { attachObjects, only, type IncomingObject } from './attach';
+import { attachObjects, only, within, type IncomingObject } from './attach';
 import type { Subject } from './change';
 import type { Image } from './image';
 import type { Images } from './images';
@@ -48,16 +48,6 @@ export function refuseLateFile(current: Image): void {
     }
 }
 
-/** Does something with a signal that ends with it: what was opened and not read to its end is let go. */
-async function within<T>(remote: RemoteImage, work: (signal: AbortSignal) => Promise<T>): Promise<T> {
-    const ended = new AbortController();
-    try {
-        return await work(AbortSignal.any([remote.context.signal, ended.signal]));
-    } finally {
-        ended.abort();
-    }
-}
-
 /**
  * Gives an image all files that it has at the source, in place of those it has here.
  *
@@ -73,7 +63,7 @@ export async function fetchFiles(parts: Parts, subject: Subject, fetch: Fetch): 
         );
     }
     const total = files.reduce((sum, { size }) => sum + size, 0);
-    return within(remote, (signal) => {
+    return within(remote.context.signal, (signal) => {
         let started = 0;
         const incoming = files.map((file, index) => async () => {
             const before = started;
@@ -140,7 +130,7 @@ function expected(
  * @throws ApiError RemoteSourceError, Download, StorageIsDown, InsufficientStorage
  */
 export async function fetchIcon(parts: Parts, subject: Subject, { remote, storage }: Fetch): Promise<Image> {
-    return within(remote, async (signal) => {
+    return within(remote.context.signal, async (signal) => {
         const { contentType, body } = await remote.icon(signal);
         if (contentType === undefined || !ICON_TYPES.includes(contentType)) {
             throw new ApiError(
