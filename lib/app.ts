@@ -58,7 +58,16 @@ export async function startApp(config: Config, log: ServerLog): Promise<App> {
         }
         const database = await openDatabase(config, log, clock);
         closers.push(() => database.close());
-        const auth = createAuthenticator({ config, log, clock });
+        const holder = clock.uuid();
+        const auth = createAuthenticator({
+            config,
+            log,
+            clock,
+            replay: database.replay,
+            leases: database.leases,
+            holder,
+            objectStores: storages.all().filter(({ type }) => type !== 'local'),
+        });
         await auth.open();
         closers.push(() => auth.close());
 
@@ -68,7 +77,6 @@ export async function startApp(config: Config, log: ServerLog): Promise<App> {
         closers.push(async () => accounts?.close());
 
         const images = new Images({ config, database, storages, clock, log });
-        const holder = clock.uuid();
         const engine = config.wfapi
             ? undefined
             : new JobEngine({

@@ -9,7 +9,7 @@ export const LOCAL_BASE_DIR = process.env.IMGAPITEST_LOCAL_BASE_DIR ?? '/data/im
 export const DATABASE_LOCAL_DIR = `${LOCAL_BASE_DIR}/manifests`;
 export const STORAGE_LOCAL_IMAGES_DIR = `${LOCAL_BASE_DIR}/images`;
 export const STORAGE_LOCAL_ARCHIVE_DIR = `${LOCAL_BASE_DIR}/archive`;
-export const AUTHKEYS_BASE_DIR = `${LOCAL_BASE_DIR}/etc/authkeys`;
+export const AUTHKEYS_BASE_DIR = `${LOCAL_BASE_DIR}/etc/keys`;
 
 /** Bytes; an icon of exactly this size is taken. */
 export const MAX_ICON_SIZE = 128 * 1024;

@@ -57,6 +57,10 @@ export const errorTable = {
         description: 'Only operators may call this; the request was made for an account.',
         sample: { message: 'Only an operator may call this endpoint: leave out the "account" parameter.' },
     },
+    NotAuthorized: {
+        status: 403,
+        description: 'The caller is known, but its role does not permit this.',
+    },
     ImageUuidAlreadyExists: {
         status: 409,
         description: 'An image with this uuid exists already.',

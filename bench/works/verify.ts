@@ -9,10 +9,11 @@ import {
 } from 'node:crypto';
 import sshpk from 'sshpk';
 import type { Authenticator, SignedRequest } from '../../lib/auth/driver';
-import { createAuthenticator } from '../../lib/auth/index';
-import { loadConfig } from '../../lib/config';
+import { configKeys } from '../../lib/auth/config-keys';
+import { KeyStore } from '../../lib/auth/key-store';
+import { Roles } from '../../lib/auth/roles';
+import { SignatureAuthenticator } from '../../lib/auth/signature';
 import { createLog } from '../../lib/log';
-import { writeFile } from 'node:fs/promises';
 import type { Context } from '../context';
 import { units, type Measure } from '../measure';
 import { measureInTurn, median, medianRatio } from '../rounds';
@@ -42,13 +43,19 @@ function signAll(privateKey: string): Signed[] {
     });
 }
 
-async function openAuthenticator({ workplace }: Context, publicKey: string): Promise<Authenticator> {
-    const file = workplace.file('verify.json');
+async function openAuthenticator(publicKey: string): Promise<Authenticator> {
     const line = sshpk.parseKey(publicKey, 'pem').toString('ssh');
-    await writeFile(file, JSON.stringify({ authType: 'signature', authKeys: { [USER]: [line] } }));
-    const authenticator = createAuthenticator({
-        config: loadConfig({ file, environment: {}, onWarning: () => undefined }),
-        log: createLog({ name: 'bench', level: 'fatal' }),
+    const log = createLog({ name: 'bench', level: 'fatal' });
+    const authenticator = new SignatureAuthenticator({
+        keys: new KeyStore([configKeys({ [USER]: [line] }, log)], log),
+        roles: new Roles({}),
+        config: {
+            reads: 'anonymous',
+            hideUnpublished: false,
+            roles: {},
+            requireSigned: [],
+            keyPollInterval: 3_600_000,
+        },
         clock: { now: () => Date.now(), uuid: randomUUID },
     });
     await authenticator.open();
@@ -75,7 +82,7 @@ export async function verifySignatures(context: Context): Promise<Measure[]> {
     const signed = signAll(privateKey);
     const at = (n: number): Signed => signed[n % signed.length]!;
     const key = createPublicKey(publicKey);
-    const authenticator = await openAuthenticator(context, publicKey);
+    const authenticator = await openAuthenticator(publicKey);
     const subjects = [
         () =>
             rate(verifications, async (n) => {

@@ -3,7 +3,7 @@
  */
 import type { IncomingHttpHeaders } from 'node:http';
 import type Logger from 'bunyan';
-import type { Authenticator, Principal } from '../auth/driver';
+import type { Authenticator, Principal, SignedDigest } from '../auth/driver';
 import type { Clock } from '../clock';
 import type { Config } from '../config/types';
 import type { AccountDirectory } from '../dc/driver';
@@ -40,6 +40,8 @@ export type Headers = Record<string, string | number>;
 /** Results of the steps that ran before the handler; each is set by the step of its name. */
 export interface CallState {
     principal?: Principal | undefined;
+    /** What the signature says of the body. */
+    signedDigest?: SignedDigest | undefined;
     /** The channel that the request works in; `*` is all of them, undefined means the server has none. */
     channel?: string | undefined;
     image?: Image;

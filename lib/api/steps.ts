@@ -14,8 +14,9 @@ export function authenticate(call: Call): void | Promise<void> {
     if (auth.type === 'none' || (call.route.auth === 'passive' && call.headers.authorization === undefined)) {
         return undefined;
     }
-    return auth.authenticate(call, call.route.auth === 'strict').then((principal) => {
-        call.state.principal = principal;
+    return auth.authenticate(call, call.route.auth === 'strict').then((authentication) => {
+        call.state.principal = authentication?.principal;
+        call.state.signedDigest = authentication?.digest;
     });
 }
 

@@ -1,12 +1,32 @@
 /** What every way of authenticating promises. */
 import type { IncomingHttpHeaders } from 'node:http';
+import type { Role } from '../config/types';
+
+/** What somebody may do. */
+export interface Grant {
+    readonly role: Role;
+    /** The channels in which they may do it; all of them, and what has no channel, if absent. */
+    readonly channels?: ReadonlySet<string>;
+}
 
 /** Who made a request. */
-export interface Principal {
+export interface Principal extends Grant {
     /** The user name, as `keyId` gave it. */
     readonly user: string;
     /** SHA256 fingerprint of the key that verified, for the audit record. */
     readonly keyFingerprint?: string;
+}
+
+/** The digest of the request's body that the signature covers; the body has to be checked against it. */
+export interface SignedDigest {
+    readonly algorithm: 'sha256' | 'sha512';
+    readonly value: Buffer;
+}
+
+/** What credentials have proved. */
+export interface Authentication {
+    readonly principal: Principal;
+    readonly digest?: SignedDigest;
 }
 
 /** The parts of a request that a signature may cover. */
@@ -20,7 +40,7 @@ export interface SignedRequest {
 
 export interface Authenticator {
     readonly type: 'none' | 'signature';
-    /** Loads what is needed; resolves when requests can be judged. */
+    /** Loads what is needed and at hand on this machine; resolves when requests can be judged. */
     open(): Promise<void>;
     close(): Promise<void>;
     /**
@@ -28,9 +48,10 @@ export interface Authenticator {
      *
      * @param required whether anonymous requests are refused (auth.md §1, strict) or pass (passive). Credentials that
      *   are present must be right in both cases.
-     * @throws ApiError UnauthorizedError (auth.md §2)
+     * @throws ApiError UnauthorizedError (auth.md §2); ServiceUnavailableError if it cannot be known whether a
+     *   signature was used before (`auth.replayWindow`)
      */
-    authenticate(request: SignedRequest, required: boolean): Promise<Principal | undefined>;
-    /** Loads the keys again (POST /authkeys/reload). */
+    authenticate(request: SignedRequest, required: boolean): Promise<Authentication | undefined>;
+    /** Loads the keys again, from other machines as well (POST /authkeys/reload). */
     reload(): Promise<void>;
 }

@@ -1,5 +1,4 @@
 import { createPublicKey, type KeyObject } from 'node:crypto';
-import type Logger from 'bunyan';
 import sshpk from 'sshpk';
 
 /** A public key that can verify signatures. */
@@ -11,7 +10,7 @@ export interface VerifyKey {
     readonly fingerprint: string;
 }
 
-/** The keys of every user, replaced as a whole. A Map, so that no name has a meaning of its own. */
+/** The keys of users by their names. A Map, so that no name has a meaning of its own. */
 export type KeyRing = ReadonlyMap<string, readonly VerifyKey[]>;
 
 /** Key types that a signature may be made with (auth.md §4). */
@@ -30,21 +29,4 @@ export function parseKey(line: string): VerifyKey {
         type: parsed.type,
         fingerprint: parsed.fingerprint('sha256').toString(),
     };
-}
-
-/** The key ring of `config.authKeys`. A line that is no usable key is skipped with a warning. */
-export function keyRing(authKeys: Record<string, readonly string[]>, log: Logger): KeyRing {
-    const ring = new Map<string, VerifyKey[]>();
-    for (const [user, lines] of Object.entries(authKeys)) {
-        const keys: VerifyKey[] = [];
-        for (const [index, line] of lines.entries()) {
-            try {
-                keys.push(parseKey(line));
-            } catch (err) {
-                log.warn({ err, user, index }, 'a key in authKeys cannot be used and is skipped');
-            }
-        }
-        ring.set(user, keys);
-    }
-    return ring;
 }

@@ -1,9 +1,12 @@
 import { verify } from 'node:crypto';
 import httpSignature from 'http-signature';
 import type { Clock } from '../clock';
+import type { AuthConfig } from '../config/types';
+import type { ReplayStore } from '../db/driver';
 import { ApiError } from '../errors';
-import type { Authenticator, Principal, SignedRequest } from './driver';
-import type { KeyRing } from './keys';
+import type { Authentication, Authenticator, SignedRequest } from './driver';
+import type { KeyStore } from './key-store';
+import type { Roles } from './roles';
 
 /** Largest difference between the date of a request and the server's clock, in seconds. */
 const CLOCK_SKEW = 300;
@@ -56,30 +59,35 @@ function parse(request: SignedRequest): httpSignature.ParsedSignature {
     }
 }
 
+interface Parts {
+    keys: KeyStore;
+    roles: Roles;
+    config: AuthConfig;
+    clock: Clock;
+    /** Signatures that were used; needed with `replayWindow`. */
+    replay?: ReplayStore;
+}
+
 /** HTTP Signature with the users' SSH public keys (auth.md §2–4). */
 export class SignatureAuthenticator implements Authenticator {
     readonly type = 'signature';
-    #keys: KeyRing = new Map();
 
-    /** @param load reads the keys from where they are kept */
-    constructor(
-        private readonly load: () => Promise<KeyRing>,
-        private readonly clock: Clock,
-    ) {}
+    constructor(private readonly parts: Parts) {}
 
-    async open(): Promise<void> {
-        await this.reload();
+    open(): Promise<void> {
+        return this.parts.keys.open();
     }
 
-    async close(): Promise<void> {
-        this.#keys = new Map();
+    close(): Promise<void> {
+        return this.parts.keys.close();
     }
 
-    async reload(): Promise<void> {
-        this.#keys = await this.load();
+    reload(): Promise<void> {
+        return this.parts.keys.reload();
     }
 
-    async authenticate(request: SignedRequest, required: boolean): Promise<Principal | undefined> {
+    async authenticate(request: SignedRequest, required: boolean): Promise<Authentication | undefined> {
+        const { keys, roles, clock } = this.parts;
         const header = request.headers.authorization;
         if (header === undefined || header === '') {
             if (required) {
@@ -95,7 +103,7 @@ export class SignatureAuthenticator implements Authenticator {
         }
         const date = dateHeader(request.headers);
         const time = Date.parse(date.value ?? '');
-        if (Number.isNaN(time) || Math.abs(this.clock.now() - time) > CLOCK_SKEW * 1000) {
+        if (Number.isNaN(time) || Math.abs(clock.now() - time) > CLOCK_SKEW * 1000) {
             throw unauthorized(
                 `The ${date.name} header is "${date.value ?? ''}"; it must be within ${CLOCK_SKEW} s of the server's clock.`,
             );
@@ -108,15 +116,16 @@ export class SignatureAuthenticator implements Authenticator {
         }
         const data = Buffer.from(signingString);
         const signature = Buffer.from(params.signature, 'base64');
-        const key = this.#keys
-            .get(params.keyId)
-            ?.find(
+        const key = keys
+            .of(params.keyId)
+            .find(
                 ({ key, type }) =>
                     type === algorithm.keyType && verify(algorithm.digest, data, key, signature),
             );
         if (!key) {
             throw unauthorized(`No key of user "${params.keyId}" verifies the signature.`);
         }
-        return { user: params.keyId, keyFingerprint: key.fingerprint };
+        const user = params.keyId;
+        return { principal: { user, keyFingerprint: key.fingerprint, ...roles.ofUser(user) } };
     }
 }

@@ -1,8 +1,9 @@
 /** What a schema cannot say: rules between keys. Each stands under the key after whose shape it is checked. */
 import { BlockList, isIP } from 'node:net';
+import { ROLES } from './auth';
 import { censorConfig } from './censor';
 import { isServiceUrl, parseHost, parseNetwork } from './outbound';
-import type { ChannelConfig } from './types';
+import type { AuthConfig, ChannelConfig, RoleEntry } from './types';
 
 /** A merged configuration whose shape is being checked. */
 export type Settings = Record<string, unknown>;
@@ -126,6 +127,46 @@ function checkOutbound(settings: Settings): string | undefined {
               'or https without a path';
 }
 
+function checkAuth(settings: Settings): string | undefined {
+    const { reads, hideUnpublished, roles, requireSigned, replayWindow } = settings.auth as AuthConfig;
+    if (reads === 'signed' && settings.mode === 'dc') {
+        return 'config.auth.reads is "signed"; config.mode "dc" needs it to be "anonymous": CloudAPI and the other services of a datacenter do not sign';
+    }
+    const needsSignatures = [
+        reads === 'signed' && 'config.auth.reads is "signed"',
+        hideUnpublished && 'config.auth.hideUnpublished is true',
+        requireSigned.length > 0 && 'config.auth.requireSigned is given',
+        replayWindow !== undefined && 'config.auth.replayWindow is given',
+    ].find((reason) => reason !== false);
+    if (settings.authType === 'none' && needsSignatures !== undefined) {
+        return `${needsSignatures}; config.authType needs to be "signature" for that, not "none"`;
+    }
+    const wrong = Object.entries(roles).find(
+        ([name, entry]) => wrongRole(name, entry, settings) !== undefined,
+    );
+    return wrong && wrongRole(...wrong, settings);
+}
+
+function wrongRole(name: string, entry: RoleEntry, settings: Settings): string | undefined {
+    if (name === '' || name === 'cn:') {
+        return `config.auth.roles has a role for ${shown(name)}; it must be for a user name, or "cn:" and the common name of a certificate`;
+    }
+    const { role, channels = [], ...others } = typeof entry === 'string' ? { role: entry } : entry;
+    const [other] = Object.keys(others);
+    if (other !== undefined) {
+        // A limit that nobody reads would be a door left open.
+        return `config.auth.roles.${name} has the key ${shown(other)}; it takes "role" and "channels" only`;
+    }
+    if (!ROLES.includes(role)) {
+        return `config.auth.roles.${name} is ${shown(role)}; it must be one of ${ROLES.map((known) => `"${known}"`).join(', ')}`;
+    }
+    const configured = (settings.channels ?? []) as ChannelConfig[];
+    const unknown = channels.find((channel) => !configured.some((known) => known.name === channel));
+    return unknown === undefined
+        ? undefined
+        : `config.auth.roles.${name}.channels holds ${shown(unknown)}; it must be the name of a channel in config.channels`;
+}
+
 /** A value as it may stand in a message. */
 function shown(value: unknown): string {
     return JSON.stringify(censorConfig(value));
@@ -144,6 +185,7 @@ export const rules: Readonly<Record<string, Rule>> = {
     logLevel: checkLogLevel,
     channels: checkChannels,
     httpProxy: checkProxy,
+    auth: checkAuth,
     permitInsecure: checkOpenDoor,
     outbound: checkOutbound,
 };

@@ -5,6 +5,7 @@
  * documented keys; those given here are filled in after the merge, so that one key of a block keeps its neighbours.
  */
 import { STORAGE_TYPES } from '../manifest';
+import { authBlock } from './auth';
 import {
     count,
     DAY,
@@ -225,8 +226,10 @@ const properties: Record<string, KeySchema> = {
             expected: 'an array of SSH public keys',
         },
         expected: 'an object from user names to arrays of SSH public keys',
-        description: 'Keys of the users who may write.',
+        description:
+            'Keys of users: more are in files, see docs/authentication.md. What the users may do is in `auth.roles`.',
     },
+    auth: authBlock,
     adminUuid: {
         type: 'string',
         pattern: '^([0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12})?$',

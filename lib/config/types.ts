@@ -1,5 +1,6 @@
 /** The configuration after merge, defaults and validation: what the rest of the server sees (config.md §2). */
 import type { StorageType } from '../manifest';
+import type { ROLES } from './auth';
 
 export type Mode = 'public' | 'private' | 'dc';
 
@@ -82,6 +83,27 @@ export interface ServiceConfig {
     url?: string;
 }
 
+/** `read` sees what an operator sees, `write` also changes images, `admin` does everything. */
+export type Role = (typeof ROLES)[number];
+
+/** What somebody may do; with `channels`, in those only. */
+export type RoleEntry = Role | { role: Role; channels?: string[] };
+
+/** Who may do what, and how well they have to prove who they are (docs/authentication.md). Times in ms. */
+export interface AuthConfig {
+    reads: 'anonymous' | 'signed';
+    /** Images that are not active are not there for requests without a signature. */
+    hideUnpublished: boolean;
+    /** By user name, or `cn:` and the common name of a client certificate. */
+    roles: Record<string, RoleEntry>;
+    /** What a signature has to cover beside the date, as given; the case does not matter. */
+    requireSigned: string[];
+    /** Signatures are accepted once, and with a date that is off by at most this. Absent: repeatedly, 300 s. */
+    replayWindow?: number;
+    /** How often keys are fetched from the object store. */
+    keyPollInterval: number;
+}
+
 /** Rules for connections to other servers (docs/security.md). Times in ms. */
 export interface OutboundConfig {
     /** Addresses, ranges, hosts and origins that are allowed although `deny` forbids them. */
@@ -117,6 +139,7 @@ export interface Config {
     allowLocalCreateImageFromVm: boolean;
     authType: 'none' | 'signature';
     authKeys?: Record<string, string[]>;
+    auth: AuthConfig;
     databaseType: 'local' | 'moray';
     storageTypes: StorageType[];
     manta?: MantaConfig;

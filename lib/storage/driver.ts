@@ -67,6 +67,11 @@ export interface StorageCapabilities {
 
 export interface StorageDriver {
     readonly type: StorageType;
+    /**
+     * Where it keeps its objects, as a URL without credentials; every start and every process gives the same, and one
+     * that keeps them elsewhere gives another.
+     */
+    readonly location: string;
     readonly capabilities: StorageCapabilities;
     /** Makes ready what the driver needs (folders, connections). */
     open(): Promise<void>;

@@ -3,6 +3,7 @@ import { randomUUID } from 'node:crypto';
 import type { BigIntStats } from 'node:fs';
 import { access, constants, copyFile, link, mkdir, open, readdir, rename, stat } from 'node:fs/promises';
 import { basename, dirname, join, resolve } from 'node:path';
+import { pathToFileURL } from 'node:url';
 import type {
     ObjectInfo,
     ObjectReader,
@@ -71,11 +72,13 @@ function stagingPath(path: string, id?: string): string {
 class LocalStorage implements StorageDriver {
     readonly type = 'local';
     readonly capabilities: StorageCapabilities = { presign: false, export: false };
+    readonly location: string;
     readonly #root: string;
     readonly #folders: string[];
 
     constructor({ dataDir }: LocalStorageOptions) {
         this.#root = resolve(dataDir);
+        this.location = pathToFileURL(this.#root).href;
         this.#folders = ['images', 'archive'].map((folder) => join(this.#root, folder));
     }
 

@@ -17,7 +17,7 @@ describe('node lib/constants.js (config.md §4)', () => {
         UNSET_OWNER_UUID: '00000000-0000-0000-0000-000000000000',
         VALID_FILE_COMPRESSIONS: ['gzip', 'bzip2', 'xz', 'none'],
         VALID_STORAGES: ['local', 'manta', 's3'],
-        AUTHKEYS_BASE_DIR: '/data/imgapi/etc/authkeys',
+        AUTHKEYS_BASE_DIR: '/data/imgapi/etc/keys',
     };
 
     function run(args: string[], variables: Record<string, string> = {}): string {

@@ -1,0 +1,28 @@
+/** Who may do what (daemon.md §5): one table for every kind of principal. */
+import type { RoleEntry } from '../config/types';
+import type { Grant } from './driver';
+
+/** Somebody with a key whom the table does not name may do everything, as before there were roles. */
+const FULL: Grant = { role: 'admin' };
+
+/** The table of `auth.roles`. A Map, so that no name has a meaning of its own. */
+export class Roles {
+    readonly #grants: ReadonlyMap<string, Grant>;
+
+    constructor(entries: Readonly<Record<string, RoleEntry>>) {
+        this.#grants = new Map(Object.entries(entries).map(([name, entry]) => [name, grant(entry)]));
+    }
+
+    /** What a user with a listed key may do. */
+    ofUser(user: string): Grant {
+        return this.#grants.get(user) ?? FULL;
+    }
+}
+
+function grant(entry: RoleEntry): Grant {
+    if (typeof entry === 'string') {
+        return { role: entry };
+    }
+    const { role, channels } = entry;
+    return { role, ...(channels && { channels: new Set(channels) }) };
+}
