@@ -218,7 +218,7 @@ describe('The account directory', function () {
 
         it('is given up when it does not answer, and connected again', async () => {
             const { ufds, logged } = bound(await connected({ timeout: 200, retry: { maxDelay: 100 } }));
-            directory.pause();
+            await directory.pause();
             try {
                 const took = await timed(() =>
                     Promise.all([assertUnavailable(ufds), assertUnavailable(ufds, UNKNOWN)]),

@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { execFile, spawnSync, type SpawnSyncReturns } from 'node:child_process';
 import { existsSync, readFileSync } from 'node:fs';
-import { mkdtemp, rm } from 'node:fs/promises';
+import { mkdtemp, readdir, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { promisify } from 'node:util';
@@ -80,8 +80,20 @@ export class OpenLdap {
     }
 
     /** No longer answers, but keeps its connections and takes new ones. */
-    pause(): void {
-        process.kill(this.#pid(), 'SIGSTOP');
+    async pause(): Promise<void> {
+        const pid = this.#pid();
+        process.kill(pid, 'SIGSTOP');
+        // The signal is taken by each thread in its time; until the last has stopped, questions may be answered.
+        const isRunning = (stat: string): boolean => stat[stat.lastIndexOf(')') + 2] !== 'T';
+        for (;;) {
+            const threads = await readdir(`/proc/${pid}/task`);
+            const stats = await Promise.all(
+                threads.map((thread) => readFile(`/proc/${pid}/task/${thread}/stat`, 'latin1')),
+            );
+            if (!stats.some(isRunning)) {
+                return;
+            }
+        }
     }
 
     resume(): void {
