@@ -1,54 +1,120 @@
-/** SSH keys made by ssh-keygen, and HTTP signatures with them, as the clients of the ecosystem make them. */
+/** SSH keys as ssh-keygen makes them, and HTTP signatures with them, as the clients of the ecosystem make them. */
 import { execFileSync } from 'node:child_process';
-import { createSign } from 'node:crypto';
-import { readFileSync } from 'node:fs';
+import { createPrivateKey, generateKeyPairSync, sign } from 'node:crypto';
+import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import sshpk from 'sshpk';
+
+/** Each type of key, with the size it is made in and the algorithm it signs with unless a test says otherwise. */
+const KEY_TYPES = {
+    rsa: { bits: '2048', algorithm: () => 'rsa-sha256' },
+    ecdsa: { bits: '256', algorithm: (bits: string) => `ecdsa-sha${bits === '521' ? '512' : bits}` },
+    ed25519: { bits: '256', algorithm: () => 'ed25519' },
+    dsa: { bits: '1024', algorithm: () => 'dsa-sha1' },
+};
+
+export type TestKeyType = keyof typeof KEY_TYPES;
 
 export interface TestKey {
     /** The line for `authKeys`. */
     publicLine: string;
-    /** PEM. */
+    /** PEM in a form that node:crypto takes. */
     privateKey: string;
+    /** As ssh-keygen wrote it: PEM, for ed25519 the format of OpenSSH. */
     privateKeyFile: string;
+    /** The algorithm that requests are signed with unless a test says otherwise. */
+    algorithm: string;
 }
 
-/** Makes an RSA key in the folder. */
-export function makeKey(folder: string, name = 'id_rsa', type = 'rsa', bits = '2048'): TestKey {
+/** Makes a key in the folder. */
+export function makeKey(
+    folder: string,
+    name = 'id_rsa',
+    type: TestKeyType = 'rsa',
+    bits = KEY_TYPES[type].bits,
+): TestKey {
     const file = join(folder, name);
-    execFileSync('ssh-keygen', [
-        '-q',
-        '-t',
-        type,
-        '-b',
-        bits,
-        '-m',
-        'PEM',
-        '-N',
-        '',
-        '-C',
-        'test',
-        '-f',
-        file,
-    ]);
+    if (type === 'dsa') {
+        makeDsaFiles(file);
+    } else {
+        const options = ['-q', '-t', type, '-b', bits, '-m', 'PEM', '-N', '', '-C', 'test', '-f', file];
+        execFileSync('ssh-keygen', options);
+    }
+    const written = readFileSync(file, 'utf8');
     return {
         publicLine: readFileSync(`${file}.pub`, 'utf8').trim(),
-        privateKey: readFileSync(file, 'utf8'),
+        privateKey: type === 'ed25519' ? ed25519Pem(written) : written,
         privateKeyFile: file,
+        algorithm: KEY_TYPES[type].algorithm(bits),
     };
 }
 
-/** The headers that sign a request: only its date, as node-sdc-clients does. */
+/** A private key in the format of OpenSSH as PEM. What sshpk writes of this type, OpenSSL does not read. */
+function ed25519Pem(openSsh: string): string {
+    const { parts } = sshpk.parsePrivateKey(openSsh, 'ssh');
+    const part = (wanted: string) => parts.find(({ name }) => name === wanted)?.data.toString('base64url');
+    const key = { kty: 'OKP', crv: 'Ed25519', d: part('k'), x: part('A') };
+    return createPrivateKey({ key, format: 'jwk' }).export({ type: 'pkcs8', format: 'pem' }).toString();
+}
+
+/** DSA keys are in use still, but newer versions of ssh-keygen make none. */
+function makeDsaFiles(file: string): void {
+    const { privateKey, publicKey } = generateKeyPairSync('dsa', {
+        modulusLength: 1024,
+        divisorLength: 160,
+        privateKeyEncoding: { type: 'pkcs8', format: 'pem' },
+        publicKeyEncoding: { type: 'spki', format: 'pem' },
+    });
+    writeFileSync(file, privateKey, { mode: 0o600 });
+    writeFileSync(`${file}.pub`, `${sshpk.parseKey(publicKey, 'pem').toString('ssh')} test\n`);
+}
+
+/** A signature in base64, as the `Authorization` header has it. */
+export function signText(text: string, key: TestKey, algorithm = key.algorithm): string {
+    const digest = algorithm.startsWith('ed25519') ? null : algorithm.replace(/^.*-/, '').toLowerCase();
+    return sign(digest, Buffer.from(text), key.privateKey).toString('base64');
+}
+
+export interface Signing {
+    algorithm?: string;
+    date?: Date;
+    /** Names of the headers that are signed; by default only the date, as node-sdc-clients does. */
+    signed?: readonly string[];
+    /** The request, for `(request-target)` and `request-line`. */
+    method?: string;
+    path?: string;
+    /** Further headers of the request, which may be signed. Their names in lower case. */
+    headers?: Record<string, string>;
+}
+
+/** The headers that sign a request, with those that were given. */
 export function signedHeaders(
     user: string,
     key: TestKey,
-    { algorithm = 'rsa-sha256', date = new Date() }: { algorithm?: string; date?: Date } = {},
-): { date: string; authorization: string } {
-    const text = date.toUTCString();
-    const signature = createSign(algorithm.toUpperCase())
-        .update(`date: ${text}`)
-        .sign(key.privateKey, 'base64');
+    {
+        algorithm = key.algorithm,
+        date = new Date(),
+        signed,
+        method = 'GET',
+        path = '/',
+        headers,
+    }: Signing = {},
+): Record<string, string> & { date: string; authorization: string } {
+    const values: Record<string, string> & { date: string } = { ...headers, date: date.toUTCString() };
+    const lines = (signed ?? ['date']).map((name) => {
+        switch (name) {
+            case '(request-target)':
+                return `${name}: ${method.toLowerCase()} ${path}`;
+            case 'request-line':
+                return `${method} ${path} HTTP/1.1`;
+            default:
+                return `${name}: ${values[name] ?? ''}`;
+        }
+    });
+    const list = signed ? `headers="${signed.join(' ')}",` : '';
+    const signature = signText(lines.join('\n'), key, algorithm);
     return {
-        date: text,
-        authorization: `Signature keyId="${user}",algorithm="${algorithm}",signature="${signature}"`,
+        ...values,
+        authorization: `Signature keyId="${user}",algorithm="${algorithm}",${list}signature="${signature}"`,
     };
 }
