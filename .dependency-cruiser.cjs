@@ -8,7 +8,11 @@ const layers = [
     ['^lib/api/'],
     ['^lib/images/'],
     ['^lib/(db|storage|auth|dc|imports|jobs)/', '^lib/leased-task\\.ts$'],
-    ['^lib/config', '^lib/(errors|manifest|constants|log|clock|fault|version|nesting)\\.ts$'],
+    [
+        '^lib/config',
+        '^lib/signing/',
+        '^lib/(errors|manifest|constants|log|clock|fault|version|nesting)\\.ts$',
+    ],
 ];
 
 const outwards = layers.flatMap((inner, depth) =>
