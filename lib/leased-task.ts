@@ -22,12 +22,22 @@ export interface LeasedTaskOptions {
     nextIn: (ran: boolean) => number | Promise<number>;
 }
 
+/** Somebody who waits for a step. */
+interface Waiter {
+    resolve: (ran: boolean) => void;
+    reject: (err: unknown) => void;
+}
+
 /** A step that is repeated, by one process at a time. Its timer does not keep the process alive. */
 export class LeasedTask {
     readonly #options: LeasedTaskOptions;
     #timer: NodeJS.Timeout | undefined;
     #turn: Promise<void> | undefined;
     #running: AbortController | undefined;
+    /** Those whom `hurry` has promised a step. */
+    #waiting: Waiter[] = [];
+    #busy = false;
+    #hurried = false;
     #stopped = false;
 
     constructor(options: LeasedTaskOptions) {
@@ -36,9 +46,28 @@ export class LeasedTask {
 
     /** Runs the first step after `delay` ms. To be called once. */
     start(delay: number): void {
-        this.#timer = setTimeout(() => {
-            this.#turn = this.#takeTurn();
-        }, delay).unref();
+        this.#schedule(delay);
+    }
+
+    /**
+     * Runs the next step now; if one is running, another follows it. While a different process has the lease, that one
+     * is waited for. Resolves with true after a step that began after the call; with false if the task is stopped
+     * instead.
+     *
+     * @throws what that step failed with
+     */
+    hurry(): Promise<boolean> {
+        return new Promise((resolve, reject) => {
+            if (this.#stopped) {
+                resolve(false);
+                return;
+            }
+            this.#waiting.push({ resolve, reject });
+            this.#hurried = true;
+            if (!this.#busy) {
+                this.#schedule(0);
+            }
+        });
     }
 
     /** Ends the running step, waits for it, and starts none any more. */
@@ -47,18 +76,37 @@ export class LeasedTask {
         clearTimeout(this.#timer);
         this.#running?.abort();
         await this.#turn;
+        this.#waiting.splice(0).forEach(({ resolve }) => resolve(false));
+    }
+
+    #schedule(delay: number): void {
+        clearTimeout(this.#timer);
+        this.#timer = setTimeout(() => {
+            this.#turn = this.#takeTurn();
+        }, delay).unref();
     }
 
     async #takeTurn(): Promise<void> {
         const { name, log, nextIn } = this.#options;
+        const waiting = this.#waiting.splice(0);
+        this.#hurried = false;
+        this.#busy = true;
         let delay = RETRY;
         try {
-            delay = await nextIn(await this.#attempt());
+            const ran = await this.#attempt();
+            if (ran) {
+                waiting.forEach(({ resolve }) => resolve(!this.#stopped));
+            } else {
+                this.#waiting.unshift(...waiting);
+            }
+            delay = await nextIn(ran);
         } catch (err) {
             log.warn({ err, task: name }, 'a periodic task failed; it will be tried again');
+            waiting.forEach(({ reject }) => reject(err));
         }
+        this.#busy = false;
         if (!this.#stopped) {
-            this.start(delay);
+            this.#schedule(this.#hurried ? 0 : delay);
         }
     }
 
