@@ -37,7 +37,6 @@ export class LeasedTask {
     /** Those whom `hurry` has promised a step. */
     #waiting: Waiter[] = [];
     #busy = false;
-    #hurried = false;
     #stopped = false;
 
     constructor(options: LeasedTaskOptions) {
@@ -63,7 +62,6 @@ export class LeasedTask {
                 return;
             }
             this.#waiting.push({ resolve, reject });
-            this.#hurried = true;
             if (!this.#busy) {
                 this.#schedule(0);
             }
@@ -89,15 +87,16 @@ export class LeasedTask {
     async #takeTurn(): Promise<void> {
         const { name, log, nextIn } = this.#options;
         const waiting = this.#waiting.splice(0);
-        this.#hurried = false;
         this.#busy = true;
+        // Of those who wait, the ones for whom an attempt has to be made later.
+        let left = 0;
         let delay = RETRY;
         try {
             const ran = await this.#attempt();
             if (ran) {
                 waiting.forEach(({ resolve }) => resolve(!this.#stopped));
             } else {
-                this.#waiting.unshift(...waiting);
+                left = this.#waiting.unshift(...waiting);
             }
             delay = await nextIn(ran);
         } catch (err) {
@@ -106,7 +105,7 @@ export class LeasedTask {
         }
         this.#busy = false;
         if (!this.#stopped) {
-            this.#schedule(this.#hurried ? 0 : delay);
+            this.#schedule(this.#waiting.length > left ? 0 : delay);
         }
     }
 
@@ -139,11 +138,11 @@ export class LeasedTask {
         const { name, holder, leases, clock, log } = this.#options;
         try {
             if (!(await leases.acquire(name, holder, LEASE_TTL, clock.now()))) {
-                controller.abort();
+                controller.abort(new Error('another process has taken over'));
             }
         } catch (err) {
             log.warn({ err, task: name }, 'could not renew a lease; the task stops until it has one again');
-            controller.abort();
+            controller.abort(err);
         }
     }
 }

@@ -1,3 +1,5 @@
+import { hostname } from 'node:os';
+import { join, resolve } from 'node:path';
 import type Logger from 'bunyan';
 import type { Clock } from '../clock';
 import type { Config } from '../config/types';
@@ -5,7 +7,10 @@ import type { LeaseStore, ReplayStore } from '../db/driver';
 import type { StorageDriver } from '../storage/driver';
 import { configKeys } from './config-keys';
 import type { Authenticator } from './driver';
+import { FolderKeys } from './folder-keys';
+import type { KeySource } from './key-source';
 import { KeyStore } from './key-store';
+import { MirrorKeys } from './mirror-keys';
 import { createNone } from './none';
 import { Roles } from './roles';
 import { SignatureAuthenticator } from './signature';
@@ -23,16 +28,41 @@ export interface AuthParts {
     objectStores: readonly StorageDriver[];
 }
 
+/** Where users' keys come from, in the order in which they are tried: config.authKeys, then folders by their path. */
+function keySources({ config, log, clock, leases, holder, objectStores }: AuthParts): KeySource[] {
+    const etc = resolve(config.dataDir, 'etc');
+    const local = ['authkeys', 'keys'].map(
+        (folder) => new FolderKeys({ folder: join(etc, folder, 'local'), log }),
+    );
+    const mirrors = objectStores.map((driver) => {
+        const folder = join(etc, 'keys', driver.type);
+        return new MirrorKeys({
+            driver,
+            folder,
+            // The original server had a mirror of Manta only.
+            ...(driver.type === 'manta' && { formerFolder: join(etc, 'authkeys', driver.type) }),
+            leases,
+            lease: `auth-keys:${driver.type}:${hostname()}:${folder}`,
+            holder,
+            clock,
+            log,
+            interval: config.auth.keyPollInterval,
+        });
+    });
+    const folders = [...local, ...mirrors].sort((a, b) => (a.name < b.name ? -1 : 1));
+    return [configKeys(config.authKeys ?? {}, log), ...folders];
+}
+
 /** Every way of authenticating, by its `authType`. */
 const drivers = {
     none: () => createNone(),
-    signature: ({ config, log, clock, replay }: AuthParts) =>
+    signature: (parts: AuthParts) =>
         new SignatureAuthenticator({
-            keys: new KeyStore([configKeys(config.authKeys ?? {}, log)], log),
-            roles: new Roles(config.auth.roles),
-            config: config.auth,
-            clock,
-            replay,
+            keys: new KeyStore(keySources(parts), parts.log),
+            roles: new Roles(parts.config.auth.roles),
+            config: parts.config.auth,
+            clock: parts.clock,
+            replay: parts.replay,
         }),
 } satisfies Record<Config['authType'], (parts: AuthParts) => Authenticator>;
 

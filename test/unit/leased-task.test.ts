@@ -70,7 +70,11 @@ describe('LeasedTask', () => {
 
     it('hurry runs a step at once', async () => {
         let steps = 0;
-        const task = makeTask({ run: async () => void steps++ });
+        const task = makeTask({
+            run: async () => {
+                steps++;
+            },
+        });
         task.start(NEVER);
         assert.equal(await task.hurry(), true);
         assert.equal(steps, 1);
@@ -118,7 +122,9 @@ describe('LeasedTask', () => {
         const refused = gate();
         let steps = 0;
         const task = makeTask({
-            run: async () => void steps++,
+            run: async () => {
+                steps++;
+            },
             nextIn: (ran) => {
                 if (!ran) {
                     refused.open();
