@@ -60,8 +60,8 @@ export class FolderKeys implements KeySource {
     async #read(): Promise<void> {
         const { log, onRead } = this.#options;
         try {
-            const { changed, elsewhere } = await this.#folder.read();
-            this.#watch.watchElsewhere(elsewhere);
+            const { changed, links } = await this.#folder.read();
+            this.#watch.watchLinks(links);
             await onRead?.();
             if (changed) {
                 this.#changed();

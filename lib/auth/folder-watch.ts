@@ -33,10 +33,10 @@ interface Watcher {
  * Never keeps the process alive.
  */
 export class FolderWatch {
-    /** What the system watches: the folder and files elsewhere, as a text to compare; undefined if nothing. */
+    /** What the system watches: the folder and what links in it lead to, as a text to compare; undefined if nothing. */
     #subject: string | undefined;
     #watcher: Watcher | undefined;
-    #elsewhere: readonly string[] = [];
+    #links: readonly string[] = [];
     #unwatched = false;
     #warned = false;
     #timers: { look?: NodeJS.Timeout; quiet?: NodeJS.Timeout } = {};
@@ -67,9 +67,9 @@ export class FolderWatch {
         await this.#watcher?.close();
     }
 
-    /** Watches these files, too, in place of those told before: what symlinks in the folder lead to. */
-    watchElsewhere(files: readonly string[]): void {
-        this.#elsewhere = files;
+    /** Watches what these symlinks lead to, too, in place of those told before. */
+    watchLinks(links: readonly string[]): void {
+        this.#links = links;
         void this.#inTurn(() => this.#look());
     }
 
@@ -109,11 +109,11 @@ export class FolderWatch {
         this.#notice();
     }
 
-    /** The folder and the files elsewhere as they are now; undefined if there is no folder. */
+    /** The folder, and what links in it lead to, as they are now; undefined if there is no folder. */
     async #identify(): Promise<string | undefined> {
         try {
             const identities = await Promise.all(
-                [this.folder, ...this.#elsewhere].map(async (path, index) => {
+                [this.folder, ...this.#links].map(async (path, index) => {
                     try {
                         // One made anew may get the number of the one removed.
                         const { dev, ino, birthtimeNs } = await stat(path, { bigint: true });
@@ -135,17 +135,15 @@ export class FolderWatch {
 
     async #watch(): Promise<void> {
         const { watch } = await import('chokidar');
-        let folder: string;
-        try {
-            folder = await realpath(this.folder);
-        } catch {
-            // Gone again, or not to be had: the next look will see.
+        const folder = await realPath(this.folder);
+        if (folder === undefined || this.#closed) {
             return;
         }
-        if (this.#closed) {
-            return;
-        }
-        const watcher = watch([folder, ...this.#elsewhere], {
+        const files = await Promise.all(this.#links.map(realPath));
+        const elsewhere = files.filter(
+            (file): file is string => file !== undefined && dirname(file) !== folder,
+        );
+        const watcher = watch([folder, ...elsewhere], {
             persistent: false,
             ignoreInitial: true,
             followSymlinks: false,
@@ -189,6 +187,15 @@ export class FolderWatch {
             this.#readAt = performance.now();
             this.changed();
         }, delay).unref();
+    }
+}
+
+/** Undefined if there is nothing, or it is not to be had: whoever reads it tells why, and the next look will see. */
+async function realPath(path: string): Promise<string | undefined> {
+    try {
+        return await realpath(path);
+    } catch {
+        return undefined;
     }
 }
 

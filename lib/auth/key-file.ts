@@ -50,7 +50,8 @@ export function keyText(bytes: Buffer): string {
         throw new UnreadableKeyFile(`it is larger than ${MAX_KEY_FILE} bytes`);
     }
     if (bytes.includes(0) || !isUtf8(bytes)) {
-        throw new UnreadableKeyFile('it is not text in UTF-8', 1 + linesBeforeFault(bytes));
+        const line = 1 + linesBeforeFault(bytes);
+        throw new UnreadableKeyFile(`line ${line} is not text in UTF-8`, line);
     }
     const text = bytes.toString('utf8');
     return text.startsWith(BOM) ? text.slice(BOM.length) : text;

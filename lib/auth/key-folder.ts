@@ -1,5 +1,5 @@
-import { readdir, realpath } from 'node:fs/promises';
-import { dirname, join } from 'node:path';
+import { readdir } from 'node:fs/promises';
+import { join } from 'node:path';
 import type Logger from 'bunyan';
 import { isKeyFileName, keyText, parseKeys, readRegularFile, UnreadableKeyFile, userOf } from './key-file';
 import type { KeyRing, VerifyKey } from './keys';
@@ -21,8 +21,8 @@ interface KeyFile {
 export interface Look {
     /** Whether the keys are others than before. */
     readonly changed: boolean;
-    /** Real paths of the files that lie elsewhere and are reached by symlinks. */
-    readonly elsewhere: readonly string[];
+    /** Paths of the files that are symlinks. */
+    readonly links: readonly string[];
 }
 
 /**
@@ -50,17 +50,13 @@ export class KeyFolder {
     async read(): Promise<Look> {
         const found = await this.#list();
         if (found === undefined) {
-            return { changed: false, elsewhere: [] };
+            return { changed: false, links: [] };
         }
         const files = new Map<string, KeyFile>();
-        const elsewhere: string[] = [];
-        for (const { name, isLink } of found) {
+        for (const { name } of found) {
             const file = await this.#readFile(name, this.#files.get(name));
             if (file) {
                 files.set(name, file);
-            }
-            if (isLink) {
-                elsewhere.push(...(await outside(join(this.path, name))));
             }
         }
         const before = this.#files;
@@ -76,7 +72,8 @@ export class KeyFolder {
             }));
             this.log.info({ folder: this.path, users }, 'key files were added, changed or removed');
         }
-        return { changed: changed.length > 0, elsewhere };
+        const links = found.filter(({ isLink }) => isLink).map(({ name }) => join(this.path, name));
+        return { changed: changed.length > 0, links };
     }
 
     /** The key files there are, by their names; undefined if that cannot be known. */
@@ -143,16 +140,5 @@ export class KeyFolder {
             }
             return { text: former?.text, keys, problem };
         }
-    }
-}
-
-/** The real path of a file, if it lies in another folder than the path says. */
-async function outside(path: string): Promise<string[]> {
-    try {
-        const [file, folder] = await Promise.all([realpath(path), realpath(dirname(path))]);
-        return dirname(file) === folder ? [] : [file];
-    } catch {
-        // What keeps it from being found has been reported by reading it, or it has gone since.
-        return [];
     }
 }

@@ -12,7 +12,7 @@ import type { KeyRing } from './keys';
 const RETRY = 30_000;
 
 /** While another process is at it: try again after this, in ms. */
-const AGAIN = 1000;
+const AGAIN = 250;
 
 export interface MirrorKeysOptions {
     /** The object store. */
