@@ -5,9 +5,9 @@ import type { Image } from '../images/image';
 import { assertOwnerExists } from '../images/owner';
 import { applyUpdate } from '../images/update';
 import type { RawImage } from '../manifest';
+import { assertInAllChannels } from './authorize';
 import type { Call } from './call';
 import { mutate, sendImage } from './mutate';
-
 import { account } from './steps';
 
 export async function activateImage(call: Call): Promise<void> {
@@ -36,6 +36,7 @@ export async function updateImage(call: Call): Promise<void> {
     let ownerChecked = false;
     const saved = await mutate(call, async (current) => {
         const raw = applyUpdate(current.raw, call.state.body, { account: account(call) });
+        assertInAllChannels(call, raw);
         // Only one that is given: an image whose owner is gone must stay changeable. It is the same at every attempt.
         if (!ownerChecked && Object.hasOwn(call.state.body as object, 'owner')) {
             images.assertValid(raw);

@@ -1,5 +1,6 @@
 /** Channels: the views of a repository that clients choose among (endpoints.md §3 ListChannels, channel-add). */
 import { isObject } from '../images/json';
+import { assertInChannel } from './authorize';
 import type { Call } from './call';
 import { mutate, sendImage } from './mutate';
 import { unknownChannel } from './steps';
@@ -24,6 +25,7 @@ function givenChannel(call: Call): string {
 export async function addImageToChannel(call: Call): Promise<void> {
     const { images } = call.services;
     const channel = givenChannel(call);
+    assertInChannel(call, channel);
     const saved = await mutate(call, async (current) => {
         const { channels = [] } = current.raw;
         return channels.includes(channel)

@@ -2,6 +2,8 @@
 import { invalidParameter } from '../errors';
 import { makeFrom } from '../images/change';
 import { cloneImage as makeClone } from '../images/clone';
+import type { Image } from '../images/image';
+import { assertInAllChannels } from './authorize';
 import type { Call } from './call';
 import { subjectOf } from './mutate';
 import { account } from './steps';
@@ -19,7 +21,13 @@ function requireAccount(call: Call): string {
 
 export async function cloneImage(call: Call): Promise<void> {
     const { config, images, clock } = call.services;
-    const options = { account: requireAccount(call), adminUuid: config.adminUuid, uuid: () => clock.uuid() };
+    const options = {
+        account: requireAccount(call),
+        adminUuid: config.adminUuid,
+        uuid: () => clock.uuid(),
+        // The copies are in the channels of what they are made from.
+        judge: ({ raw }: Image) => assertInAllChannels(call, raw),
+    };
     const clone = await makeFrom(images, subjectOf(call), (image) =>
         makeClone(images, image, { ...options, now: clock.now() }),
     );

@@ -7,6 +7,7 @@ import { parseListQuery, type ListMarker } from '../images/list-query';
 import type { ListBody } from '../images/lists';
 import { assertOwnerExists } from '../images/owner';
 import { noOrigin } from '../images/refusals';
+import { assertInAllChannels, isHidden, listsAll } from './authorize';
 import type { Call } from './call';
 import { evaluateConditions, opaqueTag } from './conditional';
 import { mutate, sendImage } from './mutate';
@@ -26,7 +27,7 @@ async function findMarker(
         return marker;
     }
     const image = await call.services.images.get(marker.uuid);
-    if (!image) {
+    if (!image || isHidden(call, image)) {
         throw new ApiError('ResourceNotFound', `The marker, image ${marker.uuid}, does not exist.`);
     }
     // An old record may have anything there.
@@ -37,10 +38,10 @@ async function findMarker(
 }
 
 async function findImages(call: Call): Promise<ListBody> {
-    const { config, images } = call.services;
+    const { images } = call.services;
     const { channel } = call.state;
     const request = parseListQuery(call.query.values, {
-        limited: config.mode !== 'dc' && !call.state.principal,
+        limited: !listsAll(call),
         channel: channel === '*' ? undefined : channel,
     });
     if (request === 'none') {
@@ -58,8 +59,7 @@ async function findImages(call: Call): Promise<ListBody> {
  */
 export async function listImages(call: Call): Promise<void> {
     const { lists } = call.services.images;
-    const { channel, principal } = call.state;
-    const name = `${call.search} ${call.version2} ${principal !== undefined} ${channel ?? ''}`;
+    const name = `${call.search} ${call.version2} ${viewOf(call)} ${call.state.channel ?? ''}`;
     const ifNoneMatch = call.headers['if-none-match'];
     let list = lists.remembered(name);
     if (!list) {
@@ -79,6 +79,12 @@ export async function listImages(call: Call): Promise<void> {
     } else {
         await call.sendJsonStream(200, list.pieces, headers);
     }
+}
+
+/** All that a list depends on of the caller: the states it sees, and the channels whose images it may know of. */
+function viewOf(call: Call): string {
+    const own = call.state.principal?.channels;
+    return `${listsAll(call)}${own ? ` ${[...own].join()}` : ''}`;
 }
 
 function isNotModified(call: Call, ifNoneMatch: string, etag: string | undefined): boolean {
@@ -125,6 +131,11 @@ export async function deleteImage(call: Call): Promise<void> {
     const { channel } = call.state;
     const everywhere = call.query.boolean('force_all_channels') ?? false;
     await mutate(call, async (current) => {
+        const others = (current.raw.channels ?? []).filter((name) => name !== channel);
+        const staysElsewhere = channel !== undefined && others.length > 0 && !everywhere;
+        if (!staysElsewhere) {
+            assertInAllChannels(call, current.raw);
+        }
         const { count, uuids } = await images.dependents(current.uuid, channel, MANY_DEPENDENTS);
         if (count > 0) {
             const named = count < MANY_DEPENDENTS ? uuids : uuids.slice(0, NAMED_DEPENDENTS);
@@ -134,8 +145,7 @@ export async function deleteImage(call: Call): Promise<void> {
                 `Image ${current.uuid} is the origin of ${count} image(s): ${named.join(', ')}${more}.`,
             );
         }
-        const others = (current.raw.channels ?? []).filter((name) => name !== channel);
-        if (channel !== undefined && others.length > 0 && !everywhere) {
+        if (staysElsewhere) {
             return images.save(current, { ...current.raw, channels: others });
         }
         await images.remove(current, channel);

@@ -7,6 +7,7 @@ import { missingOrigins } from '../images/origins';
 import { requireSourceUrl, type RemoteImage } from '../images/remote-source';
 import { RemoteFailure } from '../imports/driver';
 import { isUuid } from '../manifest';
+import { assertInAllChannels } from './authorize';
 import type { Call } from './call';
 import { workflowApiUrl } from './jobs';
 import { sendImage } from './mutate';
@@ -34,6 +35,7 @@ export async function adminImportImage(call: Call): Promise<void> {
         // The uuids are compared before the parameter is looked at, so the options are made in there.
         const image = await importer.fromManifest(call.state.body, call.uuid, {
             options: () => importOptions(call),
+            mayReplace: ({ raw }) => assertInAllChannels(call, raw),
             userAgent: call.headers['user-agent'],
         });
         sendImage(call, image);

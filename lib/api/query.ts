@@ -28,6 +28,11 @@ export class Query {
         return value;
     }
 
+    /** Whether a parameter is given, in whatever number and form; an empty one counts as not given. */
+    has(name: string): boolean {
+        return Object.hasOwn(this.#values, name) && this.#values[name] !== '';
+    }
+
     /** The one value of a parameter, with an empty one counting as not given. */
     nonEmpty(name: string): string | undefined {
         const value = this.one(name);

@@ -1,5 +1,5 @@
 /** A row of the route table (lib/routes.ts): the router, the reference pages and the test matrix are made from it. */
-import type { Mode } from '../config/types';
+import type { Mode, Role } from '../config/types';
 import type { ErrorCode } from '../errors';
 import type { Call } from './call';
 
@@ -26,6 +26,8 @@ export interface Parameter {
     readonly required?: true;
     /** A value that the example of a request has, though it may do without. */
     readonly example?: string;
+    /** The least role that may give it, where that is more than the route needs. */
+    readonly role?: Role;
 }
 
 /** Headers that successful answers of some routes have; every answer has those about the server. */
@@ -54,6 +56,10 @@ export interface Route {
     /** What a caller should know beyond the summary, for the reference pages. */
     readonly description?: string;
     readonly auth: AuthClass;
+    /** Shows images, so that the configuration may ask for more than `auth` does (`auth.reads`, `auth.hideUnpublished`). */
+    readonly read?: true;
+    /** The least role that may send the request: there if, and only if, it has to be signed. */
+    readonly role?: Role;
     /** Modes in which the route exists; all if absent. */
     readonly modes?: readonly Mode[];
     /** The route exists only on a server with channels. */

@@ -5,18 +5,29 @@ import { canRead } from '../images/access';
 import type { Image } from '../images/image';
 import { show } from '../images/json';
 import { isUuid } from '../manifest';
+import { assertInAllChannels, assertInChannel, assertRole, isHidden, seesAdminFields } from './authorize';
 import type { Call } from './call';
 import { evaluateConditions } from './conditional';
 import type { Parameter, Step } from './route';
 
+/** Finds out who asks, as the row wants it (auth.md §1), and whether that one may. */
 export function authenticate(call: Call): void | Promise<void> {
     const { auth } = call.services;
-    if (auth.type === 'none' || (call.route.auth === 'passive' && call.headers.authorization === undefined)) {
+    const { auth: wanted } = call.route;
+    if (
+        auth.type === 'none' ||
+        wanted === 'none' ||
+        (wanted === 'passive' && call.headers.authorization === undefined)
+    ) {
         return undefined;
     }
-    return auth.authenticate(call, call.route.auth === 'strict').then((authentication) => {
-        call.state.principal = authentication?.principal;
+    return auth.authenticate(call, wanted === 'strict').then((authentication) => {
+        const principal = authentication?.principal;
+        call.state.principal = principal;
         call.state.signedDigest = authentication?.digest;
+        if (principal) {
+            assertRole(call, principal);
+        }
     });
 }
 
@@ -63,12 +74,16 @@ export function unknownChannel(what: string, given: unknown, channels: readonly 
     return validationFailed(`${what} is ${found}; it takes one of the channels ${known}.`, 'channel');
 }
 
-/** The channel to work in: the one asked for, or the default one. */
+/** The channel to change images in: the one asked for, or the default one. */
 export function channel(call: Call): void {
-    call.state.channel = configuredChannel(call, false);
+    const name = configuredChannel(call, false);
+    if (name !== undefined) {
+        assertInChannel(call, name);
+    }
+    call.state.channel = name;
 }
 
-/** As {@link channel}, with `*` for all of them. */
+/** The channel to read in: the one asked for, or the default one, or `*` for all of them. */
 export function channelOrAny(call: Call): void {
     call.state.channel = configuredChannel(call, true);
 }
@@ -108,8 +123,8 @@ export function loadImage(call: Call): void | Promise<void> {
 }
 
 function takeImage(call: Call, image: Image | undefined, caller: string | undefined): void {
-    if (!image) {
-        throw new ApiError('ResourceNotFound', `Image ${call.uuid} does not exist.`);
+    if (!image || isHidden(call, image)) {
+        throw noImage(call.uuid);
     }
     if (!image.valid) {
         call.log.warn(
@@ -126,12 +141,22 @@ function takeImage(call: Call, image: Image | undefined, caller: string | undefi
     call.state.image = image;
 }
 
+/** What is said of an image that is not there, and of one that nobody in particular is to know of. */
+function noImage(uuid: string): ApiError {
+    return new ApiError('ResourceNotFound', `Image ${uuid} does not exist.`);
+}
+
 /** The image that {@link loadImage} found. */
 export function loadedImage(call: Call): Image {
     if (!call.state.image) {
         throw new TypeError(`Route ${call.route.name} uses the image without the step that loads it.`);
     }
     return call.state.image;
+}
+
+/** The image is to be changed in all of its channels. */
+export function changesAllChannels(call: Call): void {
+    assertInAllChannels(call, loadedImage(call).raw);
 }
 
 /** An account may only work on images of its own. */
@@ -145,8 +170,14 @@ export function ownedByAccount(call: Call): void {
 /** `inclAdminFields`, which outside a datacenter needs credentials. */
 export function adminFields(call: Call): void {
     const wanted = call.query.boolean('inclAdminFields') ?? false;
-    if (wanted && call.services.config.mode !== 'dc' && !call.state.principal) {
-        throw new ApiError('UnauthorizedError', 'Parameter "inclAdminFields" needs a signed request.');
+    if (wanted && !seesAdminFields(call)) {
+        const { principal, channel: name } = call.state;
+        throw new ApiError(
+            'UnauthorizedError',
+            principal && name !== undefined
+                ? `Parameter "inclAdminFields" needs a user whose role counts in ${name === '*' ? 'all channels' : show(name)}.`
+                : 'Parameter "inclAdminFields" needs a signed request.',
+        );
     }
     call.state.adminFields = wanted;
 }

@@ -77,7 +77,9 @@ export class Audit {
             member('route', call.matchedRoute?.name) +
             (reads ? '' : member('action', call.query.values.action)) +
             (principal
-                ? member('remoteUser', principal.user) + member('keyFingerprint', principal.keyFingerprint)
+                ? member('remoteUser', principal.user) +
+                  member('keyFingerprint', principal.keyFingerprint) +
+                  member('role', principal.role)
                 : '') +
             member('req_id', call.id) +
             member('remoteAddress', call.remoteAddress) +

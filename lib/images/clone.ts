@@ -14,6 +14,8 @@ export interface CloneOptions {
     account: string;
     /** The account of the operator. Its images, and those without an owner, are there for everybody: they stay. */
     adminUuid: string | undefined;
+    /** Throws what forbids a copy of an image that others own, beyond what is a fault of the image. */
+    judge: (image: Image) => void;
     /** Uuids for the copies. */
     uuid: () => string;
     /** ms since the epoch. */
@@ -52,7 +54,7 @@ function isOperators({ owner }: RawImage, adminUuid: string | undefined): boolea
 async function originChain(
     images: Images,
     source: Image,
-    adminUuid: string | undefined,
+    { adminUuid, judge }: Pick<CloneOptions, 'adminUuid' | 'judge'>,
 ): Promise<{ chain: readonly Image[]; kept: string | undefined }> {
     const chain = [source];
     let { origin } = source.raw;
@@ -74,6 +76,7 @@ async function originChain(
             throw originNotActive(origin);
         }
         assertCopyable(origin, image.raw);
+        judge(image);
         chain.push(image);
         origin = image.raw.origin;
     }
@@ -100,10 +103,10 @@ function copyOf(source: RawImage, fields: Partial<RawImage>): RawImage {
 export async function cloneImage(
     images: Images,
     source: Image,
-    { account, adminUuid, uuid, now }: CloneOptions,
+    { account, uuid, now, ...options }: CloneOptions,
 ): Promise<Image> {
     assertClonable(source, account);
-    const { chain, kept } = await originChain(images, source, adminUuid);
+    const { chain, kept } = await originChain(images, source, options);
     const published_at = new Date(now).toISOString();
     const copies: CopiedImage[] = [];
     let origin = kept;

@@ -55,14 +55,19 @@ export class Importer {
     /**
      * Adds an image from the manifest in a request, or completes a placeholder with it (imports.md §2).
      *
-     * @param request `options` are read once the uuid is judged; `userAgent` is the client's
+     * @param request `options` are read once the uuid is judged; `mayReplace` throws what forbids to complete a
+     *     placeholder; `userAgent` is the client's
      * @throws ApiError InvalidParameter, ValidationFailed, ImageUuidAlreadyExists, OriginDoesNotExist, OwnerDoesNotExist,
      *     ServiceUnavailableError
      */
     async fromManifest(
         body: unknown,
         uuid: string,
-        request: { options: () => ImportOptions; userAgent: string | undefined },
+        request: {
+            options: () => ImportOptions;
+            mayReplace: (placeholder: Image) => void;
+            userAgent: string | undefined;
+        },
     ): Promise<Image> {
         const { images } = this.parts;
         const given = requireBody(body);
@@ -76,7 +81,7 @@ export class Importer {
         }
         const options = request.options();
         const manifest = upgradeManifest(given);
-        await this.#placeholder(uuid);
+        await this.#placeholder(uuid, request.mayReplace);
         const origin = readOrigin(manifest);
         if (origin !== undefined && !(await images.has(origin))) {
             throw noOrigin(origin);
@@ -86,7 +91,7 @@ export class Importer {
             kind: 'import',
             ...channelsOf(options),
         });
-        return images.turns.take(uuid, () => this.#addOrComplete(raw));
+        return images.turns.take(uuid, () => this.#addOrComplete(raw, request.mayReplace));
     }
 
     /**
@@ -125,18 +130,21 @@ export class Importer {
     }
 
     /** The placeholder with this uuid, if there is one. @throws ApiError ImageUuidAlreadyExists about another image */
-    async #placeholder(uuid: string): Promise<Image | undefined> {
+    async #placeholder(uuid: string, judge: (placeholder: Image) => void): Promise<Image | undefined> {
         const existing = await this.parts.images.get(uuid);
         if (existing && existing.raw.state !== 'creating') {
             throw existsAlready(uuid);
         }
+        if (existing) {
+            judge(existing);
+        }
         return existing;
     }
 
-    async #addOrComplete(raw: RawImage): Promise<Image> {
+    async #addOrComplete(raw: RawImage, mayReplace: (placeholder: Image) => void): Promise<Image> {
         const { images } = this.parts;
         for (;;) {
-            const placeholder = await this.#placeholder(raw.uuid);
+            const placeholder = await this.#placeholder(raw.uuid, mayReplace);
             try {
                 if (!placeholder) {
                     return await images.create(raw);

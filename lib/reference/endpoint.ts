@@ -8,6 +8,7 @@ import {
     errorsOf,
     existenceText,
     mayBeUnchanged,
+    parameterText,
     refuses,
     successStatus,
     takesRanges,
@@ -73,11 +74,11 @@ export function describeEndpoint(route: Route, subject: Subject): Endpoint {
         parameters: route.parameters
             // The action stands in the target, unless it may be left out or be anything.
             .filter(({ name }) => name !== 'action' || route.actions === undefined)
-            .map(({ name, description, schema, required }) => ({
-                name,
-                type: typeText(schema ?? { type: 'string' }),
-                required: required === true,
-                description,
+            .map((parameter) => ({
+                name: parameter.name,
+                type: typeText(parameter.schema ?? { type: 'string' }),
+                required: parameter.required === true,
+                description: parameterText(parameter, subject),
             })),
         answers: general ? [] : answerTexts(route),
         errors: byStatus(errorsOf(route)),

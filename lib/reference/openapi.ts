@@ -1,6 +1,7 @@
 /** The OpenAPI 3.1 document, from the route table and the error table. */
 import { STATUS_CODES } from 'node:http';
 import type { Route, Schema } from '../api/route';
+import { ROLES } from '../config/auth';
 import type { ErrorCode } from '../errors';
 import { answerSchema, bodySchema } from './contents';
 import { ANSWER_HEADERS, EVERY_ANSWER, REQUEST_HEADERS } from './headers';
@@ -12,6 +13,8 @@ import {
     mayBeUnchanged,
     ON_EVERY_ROUTE,
     operationsOf,
+    parameterText,
+    roleOf,
     sharedParameters,
     successStatus,
     takesRanges,
@@ -25,13 +28,6 @@ import type { Subject } from './subject';
 const REQUEST_ID = 'x-request-id';
 
 const TEXT: Schema = { type: 'string' };
-
-/** Which of the alternatives a request needs; the empty one is none. */
-const SECURITY: Readonly<Record<Route['auth'], readonly Schema[]>> = {
-    strict: [{ signature: [] }],
-    passive: [{}, { signature: [] }],
-    none: [],
-};
 
 export function openApi(subject: Subject): Schema {
     const { routes, version, server } = subject;
@@ -110,25 +106,44 @@ function operationObject(operation: Operation, subject: Subject): Schema {
         operationId: name,
         tags: [resourceOf(row).name],
         ...textsOf(operation, subject),
-        security: asksForSignatures(subject) ? SECURITY[row.auth] : [],
+        security: security(operation, subject),
         parameters: [
             ...[...operation.path.matchAll(/:(\w+)/g)].map(([, part = '']) => pathParameter(part)),
-            ...queryParameters(operation),
+            ...queryParameters(operation, subject),
             { $ref: '#/components/parameters/AcceptVersion' },
         ],
         ...(body && { requestBody: body }),
         responses: responses(operation),
-        ...(rows.some(({ actions }) => actions !== undefined) && { 'x-actions': rows.map(actionObject) }),
+        ...(rows.some(({ actions }) => actions !== undefined) && {
+            'x-actions': rows.map((one) => actionObject(one, subject)),
+        }),
     };
 }
 
+/** Which of the alternatives a request needs; the empty one is none. Some actions may need a greater role. */
+function security({ acting }: Operation, subject: Subject): readonly Schema[] {
+    const [{ auth, read }] = acting;
+    if (!asksForSignatures(subject)) {
+        return [];
+    }
+    if (auth === 'strict') {
+        const roles = acting.map((row) => roleOf(row, subject));
+        const least = ROLES.find((role) => roles.includes(role));
+        return [{ signature: least === undefined ? [] : [least] }];
+    }
+    // What a server need not look at, another may.
+    return auth === 'passive' || (read && !subject.server) ? [{}, { signature: [] }] : [];
+}
+
 /** What the rows of one operation have apart from each other; OpenAPI knows only their union. */
-function actionObject(row: Route): Schema {
+function actionObject(row: Route, subject: Subject): Schema {
     const body = row.body === 'json' ? bodySchema(row.name) : undefined;
+    const role = roleOf(row, subject);
     return {
         name: row.name,
         ...(row.actions && { actions: row.actions }),
         summary: row.summary,
+        ...(role && { role }),
         parameters: row.parameters.map(({ name }) => name),
         ...(body && { body }),
         errors: errorsOf(row),
@@ -150,12 +165,17 @@ function textsOf({ acting }: Operation, subject: Subject): Schema {
         const [summary = '', ...rest] = described(row);
         return { summary, description: [...rest, authText(row, subject)].join('\n\n') };
     }
+    const auth = authText(row, subject);
     return {
         summary: acting.map(({ name }) => name).join(', '),
         description: [
-            authText(row, subject),
+            auth,
             '',
-            ...acting.map((one) => `- ${actionText(one)}: ${one.name}. ${described(one).join(' ')}`),
+            ...acting.map((one) => {
+                const own = authText(one, subject);
+                const texts = [...described(one), ...(own === auth ? [] : [own])];
+                return `- ${actionText(one)}: ${one.name}. ${texts.join(' ')}`;
+            }),
         ].join('\n'),
     };
 }
@@ -172,12 +192,12 @@ export const PATH_PARAMETERS: Readonly<Record<string, { description: string; sch
     dataset: { description: 'A uuid, a name, or `NAME:VERSION`.', schema: TEXT },
 };
 
-function queryParameters({ acting }: Operation): Schema[] {
+function queryParameters({ acting }: Operation, subject: Subject): Schema[] {
     return sharedParameters(acting).flatMap((parameter) => {
         const actions = acting.flatMap((row) => row.actions ?? []);
         return parameter.name === 'action' && actions.length > 0
             ? actionParameter(actions)
-            : [queryParameter(parameter, acting)];
+            : [queryParameter(parameter, acting, subject)];
     });
 }
 
@@ -198,13 +218,17 @@ function actionParameter(actions: readonly string[]): Schema[] {
 }
 
 /** A parameter with all its variants; those that only some actions have say so. */
-function queryParameter({ name, variants }: SharedParameter, acting: readonly Route[]): Schema {
+function queryParameter(
+    { name, variants }: SharedParameter,
+    acting: readonly Route[],
+    subject: Subject,
+): Schema {
     const [first, ...others] = variants;
     const everywhere = others.length === 0 && first?.rows.length === acting.length;
     const described = variants.map(({ parameter, rows }) =>
         everywhere
-            ? parameter.description
-            : `With ${rows.map(actionText).join(', ')}${parameter.required ? ', required' : ''}: ${parameter.description}`,
+            ? parameterText(parameter, subject)
+            : `With ${rows.map(actionText).join(', ')}${parameter.required ? ', required' : ''}: ${parameterText(parameter, subject)}`,
     );
     const allowed = distinct(variants.map(({ parameter }) => parameter.schema ?? TEXT));
     return {

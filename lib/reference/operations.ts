@@ -1,5 +1,7 @@
 /** The route table as callers see it: rows that share a method and a path are one operation with several actions. */
 import type { Parameter, Route } from '../api/route';
+import { ROLES } from '../config/auth';
+import type { Role } from '../config/types';
 import { errorRow, type ErrorCode } from '../errors';
 import type { Subject } from './subject';
 
@@ -110,14 +112,46 @@ export function successStatus({ status, answers }: Route): number {
 }
 
 const AUTH_TEXT = {
-    strict: 'A signed request.',
-    passive: 'None; a signature that is there is checked.',
-    none: 'None; an `Authorization` header is not looked at.',
+    strict: 'A signed request',
+    passive: 'None; a signature that is there is checked',
+    none: 'None; an `Authorization` header is not looked at',
 } as const satisfies Record<Route['auth'], string>;
 
 /** Who may send the request. */
-export function authText({ auth }: Route, { server }: Subject): string {
-    return server?.signatures === false ? 'None: this server does not ask for signatures.' : AUTH_TEXT[auth];
+export function authText(route: Route, subject: Subject): string {
+    const { auth, read, path } = route;
+    const { server } = subject;
+    if (server?.signatures === false) {
+        return 'None: this server does not ask for signatures.';
+    }
+    const role = roleOf(route, subject);
+    const signer = role === undefined ? AUTH_TEXT[auth] : `${AUTH_TEXT.strict}, ${byRole(role)}`;
+    if (!read || auth === 'strict') {
+        return `${signer}.`;
+    }
+    if (!server) {
+        return `${signer}. With \`"auth.reads": "signed"\` a signed request.`;
+    }
+    return server.hidesUnpublished && path.includes(':uuid')
+        ? 'For an active image none, for any other a signed request. A signature that is there is checked.'
+        : `${signer}.`;
+}
+
+/** The least role that a request needs; undefined where users do not differ in it. */
+export function roleOf({ auth, role }: Route, { server }: Subject): Role | undefined {
+    return auth === 'strict' && server?.roles !== false && role !== 'read' ? role : undefined;
+}
+
+/** The parameter in words, with the role that it needs beyond that of its route. */
+export function parameterText({ description, role }: Parameter, { server }: Subject): string {
+    return role === undefined || server?.roles === false
+        ? description
+        : `${description} To be given ${byRole(role)}.`;
+}
+
+function byRole(least: Role): string {
+    const enough = ROLES.slice(ROLES.indexOf(least)).map((role) => `\`${role}\``);
+    return `by a user with the role ${enough.join(' or ')}`;
 }
 
 /** Where the route is to be found; undefined if everywhere, or if the pages are about a server that has it. */

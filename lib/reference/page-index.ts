@@ -79,15 +79,16 @@ function facts({ version, server }: Subject): Html {
         ['API versions', '1.0.0, 2.0.0'],
     ];
     if (server) {
-        const { mode, signatures, channels } = server;
+        const { mode, signatures, signedReads, hidesUnpublished, roles, channels } = server;
+        const signed = signedReads ? 'all that shows or changes something' : 'all that changes something';
         rows.push(
             ['Mode', [code(mode), `: ${MODES[mode]}`]],
             [
                 'Authentication',
-                signatures
-                    ? 'HTTP Signature, for all that changes something'
-                    : 'none: everybody may do everything',
+                signatures ? `HTTP Signature, for ${signed}` : 'none: everybody may do everything',
             ],
+            ...(hidesUnpublished ? [['Images that are not active', 'there for signed requests only']] : []),
+            ...(signatures && roles ? [['Users', 'have roles; each endpoint tells which one it needs']] : []),
             ['Channels', channels.length > 0 ? inline(channels.map(code)) : 'none'],
         );
     }
@@ -99,17 +100,18 @@ function facts({ version, server }: Subject): Html {
 }
 
 function tryIt({ server }: Subject): Part {
+    const signedReads = server?.signedReads === true;
     return [
         paragraph(
             prose(
                 'Set `url` to the address of this server, which is that of this page without `/docs/`. Then ask ' +
-                    'whether it is there, and which images it has:',
+                    `whether it is there${signedReads ? '' : ', and which images it has'}:`,
             ),
         ),
         block('url=http://127.0.0.1:8080'),
         block('curl "$url/ping"'),
-        block('curl "$url/images?limit=10"'),
-        server?.signatures === false ? undefined : signing(),
+        signedReads ? undefined : block('curl "$url/images?limit=10"'),
+        server?.signatures === false ? undefined : signing(signedReads),
         paragraph(
             'The life of an image begins with ',
             link('endpoints.html#CreateImage', 'CreateImage'),
@@ -124,17 +126,18 @@ function tryIt({ server }: Subject): Part {
     ];
 }
 
-function signing(): Part {
+function signing(signedReads: boolean): Part {
     return [
         paragraph(
             prose(
-                'A change has to be signed with an RSA key of a user whom the server knows. What is signed is the ' +
-                    '`Date` header, which may be five minutes off. The following makes a `curl` that signs. The key has ' +
+                `${signedReads ? 'Every request about images' : 'A change'} has to be signed with an RSA key of a user ` +
+                    'whom the server knows. What is signed is the `Date` header, which may be five minutes off. The following makes a `curl` that signs. The key has ' +
                     'to be in PEM form; `ssh-keygen -p -m PEM -f KEY` turns a copy of yours into one.',
             ),
         ),
         block(SIGNING),
         block('signed "$url/ping"'),
+        signedReads ? block('signed "$url/images?limit=10"') : undefined,
     ];
 }
 

@@ -1,6 +1,7 @@
 /** What a reference is about: the routes of one server, or all that any server can have. */
 import type { Route } from '../api/route';
-import type { Config, Mode } from '../config/types';
+import type { Mode } from '../config/types';
+import type { RouteConfig } from '../routes';
 
 export interface Subject {
     readonly routes: readonly Route[];
@@ -13,6 +14,12 @@ export interface ServerFacts {
     readonly mode: Mode;
     /** Whether it checks signatures; if not, everybody may do everything. */
     readonly signatures: boolean;
+    /** Whether images are read by signed requests only. */
+    readonly signedReads: boolean;
+    /** Whether images that are not active are there for signed requests only. */
+    readonly hidesUnpublished: boolean;
+    /** Whether there are users who may do less than others. */
+    readonly roles: boolean;
     /** Names of its channels; none for a server without channels. */
     readonly channels: readonly string[];
 }
@@ -21,10 +28,14 @@ export function serverFacts({
     mode,
     authType,
     channels,
-}: Pick<Config, 'mode' | 'authType' | 'channels'>): ServerFacts {
+    auth: { reads, hideUnpublished, roles },
+}: RouteConfig): ServerFacts {
     return {
         mode,
         signatures: authType === 'signature',
+        signedReads: reads === 'signed',
+        hidesUnpublished: hideUnpublished,
+        roles: Object.keys(roles).length > 0,
         channels: (channels ?? []).map(({ name }) => name),
     };
 }

@@ -2,21 +2,20 @@
 import type { Route, Step } from '../api/route';
 import {
     authenticate,
+    changesAllChannels,
     channel,
-    conditions,
     imageUuid,
     loadImage,
     ownedByAccount,
-    readBody,
 } from '../api/steps';
 
 /** Steps of every route that changes an image, before and after the body. */
 export const CHANGES: readonly Step[] = [authenticate, imageUuid, channel];
-export const ACTS: readonly Step[] = [...CHANGES, readBody, loadImage, ownedByAccount, conditions];
+/** The image to change, in all of its channels. */
+export const SUBJECT: readonly Step[] = [loadImage, changesAllChannels, ownedByAccount];
 
-/** Errors that the steps of such a route can end with. */
+/** Errors that the steps of such a route can end with, beyond those about who asks. */
 export const CHANGE_ERRORS = [
-    'UnauthorizedError',
     'ResourceNotFound',
     'InvalidParameter',
     'NotImageOwner',

@@ -17,9 +17,17 @@ import {
     STORAGE,
 } from '../api/parameters';
 import type { Route } from '../api/route';
-import { channelOrAny, imageUuid, loadImage, ownedByAccount, readBody } from '../api/steps';
+import {
+    authenticate,
+    changesAllChannels,
+    channelOrAny,
+    imageUuid,
+    loadImage,
+    ownedByAccount,
+    readBody,
+} from '../api/steps';
 import { STORAGE_TYPES } from '../manifest';
-import { CHANGES, CHANGE_ERRORS, BODY_ERRORS, STORE_ERRORS } from './common';
+import { CHANGES, CHANGE_ERRORS, BODY_ERRORS, STORE_ERRORS, SUBJECT } from './common';
 
 /** How the bytes of an image are answered. */
 const DOWNLOADS = {
@@ -47,6 +55,7 @@ export const fileRoutes: readonly Route[] = [
         description:
             'At most 20 GiB. The server computes size, SHA-1 and MD5 while it receives the bytes, and answers once they are on disk. On any failure the image is as it was. With `source` the server fetches all files of the image, and what is said of them, from another repository; the body is not used then.',
         auth: 'strict',
+        role: 'write',
         answers: 'json',
         headers: ['Etag'],
         body: 'bytes',
@@ -60,7 +69,12 @@ export const fileRoutes: readonly Route[] = [
             SHA1,
             STORAGE,
             { name: 'dataset_guid', description: 'The ZFS GUID of the dataset in the file.' },
-            { ...SOURCE, description: `${SOURCE.description} The files are fetched from there.` },
+            {
+                ...SOURCE,
+                description: `${SOURCE.description} The files are fetched from there.`,
+                // It is an import.
+                role: 'admin',
+            },
         ],
         errors: [
             ...CHANGE_ERRORS,
@@ -72,7 +86,7 @@ export const fileRoutes: readonly Route[] = [
             'RequestTimeout',
             ...STORE_ERRORS,
         ],
-        steps: [...CHANGES, loadImage, ownedByAccount],
+        steps: [...CHANGES, ...SUBJECT],
         handler: addImageFile,
     },
     {
@@ -83,6 +97,7 @@ export const fileRoutes: readonly Route[] = [
         description:
             'The body names the URL, `{"file_url": "https://…"}`. Certificates are verified, redirects are not followed, and addresses that are not public are refused unless the configuration allows them. The answer comes when the file is on disk.',
         auth: 'strict',
+        role: 'write',
         answers: 'json',
         headers: ['Etag'],
         body: 'json',
@@ -95,7 +110,7 @@ export const fileRoutes: readonly Route[] = [
             'Download',
             ...STORE_ERRORS,
         ],
-        steps: [...CHANGES, loadImage, ownedByAccount, readBody],
+        steps: [...CHANGES, ...SUBJECT, readBody],
         handler: addImageFileFromUrl,
     },
     {
@@ -106,11 +121,12 @@ export const fileRoutes: readonly Route[] = [
         description:
             'The `Etag` is the SHA-1 of the file. A `Range` of one part is answered with 206, with `If-Range` only if the file is still the same.',
         auth: 'none',
+        read: true,
         ...DOWNLOADS,
         contentTypes: ['application/octet-stream'],
         parameters: [ACCOUNT, CHANNEL_OR_ANY, FILE_INDEX],
         errors: DOWNLOAD_ERRORS,
-        steps: [imageUuid, channelOrAny, loadImage],
+        steps: [authenticate, imageUuid, channelOrAny, loadImage],
         handler: getImageFile,
     },
     {
@@ -119,11 +135,12 @@ export const fileRoutes: readonly Route[] = [
         path: '/images/:uuid/file1',
         summary: 'The same as GetImageFile with `index=1`.',
         auth: 'none',
+        read: true,
         ...DOWNLOADS,
         contentTypes: ['application/octet-stream'],
         parameters: [ACCOUNT, CHANNEL_OR_ANY],
         errors: DOWNLOAD_ERRORS,
-        steps: [imageUuid, channelOrAny, loadImage],
+        steps: [authenticate, imageUuid, channelOrAny, loadImage],
         handler: getSecondImageFile,
     },
     {
@@ -133,13 +150,14 @@ export const fileRoutes: readonly Route[] = [
         summary:
             'Uploads the icon of an image (JPEG, GIF or PNG, at most 128 KiB); replaces one that is there.',
         auth: 'strict',
+        role: 'write',
         answers: 'json',
         headers: ['Etag'],
         body: 'bytes',
         bodyTypes: ICON_TYPES,
         parameters: [ACCOUNT, CHANNEL, SHA1, STORAGE],
         errors: [...CHANGE_ERRORS, 'Upload', 'RequestTimeout', ...STORE_ERRORS],
-        steps: [...CHANGES, loadImage, ownedByAccount],
+        steps: [...CHANGES, ...SUBJECT],
         handler: addImageIcon,
     },
     {
@@ -148,11 +166,12 @@ export const fileRoutes: readonly Route[] = [
         path: '/images/:uuid/icon',
         summary: 'Downloads the icon of an image.',
         auth: 'none',
+        read: true,
         ...DOWNLOADS,
         contentTypes: ICON_TYPES,
         parameters: [ACCOUNT, CHANNEL_OR_ANY],
         errors: DOWNLOAD_ERRORS,
-        steps: [imageUuid, channelOrAny, loadImage],
+        steps: [authenticate, imageUuid, channelOrAny, loadImage],
         handler: getImageIcon,
     },
     {
@@ -161,11 +180,12 @@ export const fileRoutes: readonly Route[] = [
         path: '/images/:uuid/icon',
         summary: 'Deletes the icon of an image.',
         auth: 'strict',
+        role: 'write',
         answers: 'json',
         headers: ['Etag'],
         parameters: [ACCOUNT, CHANNEL],
         errors: [...CHANGE_ERRORS, ...STORE_ERRORS],
-        steps: [...CHANGES, loadImage, ownedByAccount],
+        steps: [...CHANGES, ...SUBJECT],
         handler: deleteImageIcon,
     },
     {
@@ -177,6 +197,7 @@ export const fileRoutes: readonly Route[] = [
         description:
             'Answers with the manifest as with `inclAdminFields`. A file that is there already stays as it is.',
         auth: 'strict',
+        role: 'admin',
         answers: 'json',
         body: 'json',
         parameters: [
@@ -191,7 +212,6 @@ export const fileRoutes: readonly Route[] = [
             CHANNEL,
         ],
         errors: [
-            'UnauthorizedError',
             'ResourceNotFound',
             'InvalidParameter',
             'ValidationFailed',
@@ -201,7 +221,7 @@ export const fileRoutes: readonly Route[] = [
             'StorageUnsupported',
             'ServiceUnavailableError',
         ],
-        steps: [...CHANGES, readBody, loadImage],
+        steps: [...CHANGES, readBody, loadImage, changesAllChannels],
         handler: changeImageStorage,
     },
     {
@@ -211,6 +231,7 @@ export const fileRoutes: readonly Route[] = [
         actions: ['export'],
         summary: 'Copies an image and its manifest to a path of the owner’s in an object store.',
         auth: 'strict',
+        role: 'write',
         answers: 'json',
         body: 'json',
         parameters: [

@@ -17,14 +17,16 @@ import type { Route } from '../api/route';
 import {
     adminFields,
     authenticate,
+    changesAllChannels,
     channel,
     channelOrAny,
+    conditions,
     imageUuid,
     loadImage,
     ownedByAccount,
     readBody,
 } from '../api/steps';
-import { CHANGES, ACTS, CHANGE_ERRORS, BODY_ERRORS, WRITE_ERRORS, STORE_ERRORS } from './common';
+import { CHANGES, CHANGE_ERRORS, BODY_ERRORS, SUBJECT, WRITE_ERRORS, STORE_ERRORS } from './common';
 
 export const imageRoutes: readonly Route[] = [
     {
@@ -35,6 +37,7 @@ export const imageRoutes: readonly Route[] = [
         description:
             'The `Etag` is weak: as long as the list is the same, it serves as `If-None-Match`, the one condition that lists know. That of a list of more than 1,000 images changes with any image.',
         auth: 'passive',
+        read: true,
         answers: 'json',
         headers: ['Etag'],
         parameters: [ACCOUNT, CHANNEL_OR_ANY, ADMIN_FIELDS, ...LIST_PARAMETERS],
@@ -54,8 +57,9 @@ export const imageRoutes: readonly Route[] = [
         path: '/images/:uuid',
         summary: 'The manifest of an image.',
         description:
-            'Without `account`, images that are not activated, or disabled, are shown as well. The `Etag` serves as `If-None-Match` here and as `If-Match` of a change.',
+            'Without `account`, images that are not activated, or disabled, are shown as well; with `auth.hideUnpublished` of the configuration only to signed requests. The `Etag` serves as `If-None-Match` here and as `If-Match` of a change.',
         auth: 'passive',
+        read: true,
         answers: 'json',
         headers: ['Etag'],
         parameters: [ACCOUNT, CHANNEL_OR_ANY, ADMIN_FIELDS],
@@ -79,12 +83,12 @@ export const imageRoutes: readonly Route[] = [
         description:
             'The server gives it a uuid. Upload its file next, then activate it. With `account`, that account is the owner.',
         auth: 'strict',
+        role: 'write',
         answers: 'json',
         headers: ['Etag'],
         body: 'json',
         parameters: [ACCOUNT, CHANNEL],
         errors: [
-            'UnauthorizedError',
             'ValidationFailed',
             'InvalidParameter',
             'OwnerDoesNotExist',
@@ -101,10 +105,11 @@ export const imageRoutes: readonly Route[] = [
         path: '/images',
         summary: 'Refuses an action that /images does not have.',
         auth: 'strict',
+        role: 'write',
         answers: 'json',
         body: 'json',
         parameters: [ACTION, CHANNEL],
-        errors: ['UnauthorizedError', 'ValidationFailed', 'InvalidParameter', ...BODY_ERRORS],
+        errors: ['ValidationFailed', 'InvalidParameter', ...BODY_ERRORS],
         steps: [authenticate, channel, readBody],
         handler: unknownAction,
     },
@@ -122,6 +127,8 @@ export const imageRoutes: readonly Route[] = [
             addImageToChannel,
         ),
         needsChannels: true,
+        // Which channels it is in besides does not matter: it stays the same there.
+        steps: [...CHANGES, readBody, loadImage, ownedByAccount, conditions],
     },
     action('UpdateImage', 'update', 'Changes fields of the manifest.', updateImage, [
         'OwnerDoesNotExist',
@@ -141,6 +148,7 @@ export const imageRoutes: readonly Route[] = [
         path: '/images/:uuid',
         summary: 'Deletes an image with its files, or takes it out of a channel.',
         auth: 'strict',
+        role: 'write',
         answers: 'nothing',
         parameters: [
             ACCOUNT,
@@ -164,6 +172,7 @@ export const imageRoutes: readonly Route[] = [
             'The copy has a uuid of its own and belongs to the account. Origins that are not the operator’s are copied ' +
             'as well, disabled. Either all of the copies are made or none.',
         auth: 'strict',
+        role: 'write',
         modes: ['dc'],
         answers: 'json',
         parameters: [
@@ -171,7 +180,6 @@ export const imageRoutes: readonly Route[] = [
             CHANNEL,
         ],
         errors: [
-            'UnauthorizedError',
             'ResourceNotFound',
             'InvalidParameter',
             'ValidationFailed',
@@ -182,7 +190,7 @@ export const imageRoutes: readonly Route[] = [
             'InternalError',
             ...STORE_ERRORS,
         ],
-        steps: [...CHANGES, loadImage],
+        steps: [...CHANGES, loadImage, changesAllChannels],
         handler: cloneImage,
     },
     acl('AddImageAcl', ['', 'add'], 'Gives accounts access to an image.', addImageAcl),
@@ -208,12 +216,13 @@ function action(
         actions: [value],
         summary,
         auth: 'strict',
+        role: 'write',
         answers: 'json',
         headers: ['Etag'],
         body: 'json',
         parameters: [ACTION, ACCOUNT, CHANNEL],
         errors: [...CHANGE_ERRORS, 'PreconditionFailed', ...BODY_ERRORS, ...errors, ...WRITE_ERRORS],
-        steps: ACTS,
+        steps: [...CHANGES, readBody, ...SUBJECT, conditions],
         handler,
     };
 }
@@ -227,12 +236,13 @@ function acl(name: string, actions: readonly string[], summary: string, handler:
         actions,
         summary,
         auth: 'strict',
+        role: 'write',
         answers: 'json',
         headers: ['Etag'],
         body: 'json',
         parameters: [ACTION, ACCOUNT, CHANNEL],
         errors: [...CHANGE_ERRORS, ...BODY_ERRORS, ...WRITE_ERRORS],
-        steps: [...CHANGES, readBody, loadImage, ownedByAccount],
+        steps: [...CHANGES, readBody, ...SUBJECT],
         handler,
     };
 }

@@ -16,7 +16,6 @@ import { authenticate, channel, readBody } from '../api/steps';
 import { CHANGES, BODY_ERRORS, WRITE_ERRORS } from './common';
 
 const IMPORT_ERRORS = [
-    'UnauthorizedError',
     'ResourceNotFound',
     'ValidationFailed',
     'InvalidParameter',
@@ -37,6 +36,7 @@ export const importRoutes: readonly Route[] = [
         description:
             'Without an object store the configuration has to allow it (`allowLocalCreateImageFromVm`).',
         auth: 'strict',
+        role: 'write',
         answers: 'json',
         headers: ['workflow-api'],
         body: 'json',
@@ -57,7 +57,6 @@ export const importRoutes: readonly Route[] = [
             CHANNEL,
         ],
         errors: [
-            'UnauthorizedError',
             'NotAvailable',
             'ValidationFailed',
             'InvalidParameter',
@@ -108,7 +107,7 @@ export const importRoutes: readonly Route[] = [
             },
             CHANNEL,
         ],
-        errors: [...IMPORT_ERRORS, 'OriginIsNotActive', 'InternalError'],
+        errors: [...IMPORT_ERRORS, 'UnauthorizedError', 'OriginIsNotActive', 'InternalError'],
     },
 ];
 
@@ -124,6 +123,7 @@ function importing(
         path: '/images/:uuid',
         actions: [value],
         auth: 'strict',
+        role: 'admin',
         answers: 'json',
         body: 'json',
         steps: [...CHANGES, readBody],

@@ -3,12 +3,13 @@ import assert from 'node:assert/strict';
 import type { Route } from '../../lib/api/route';
 import { channel as oneChannel, channelOrAny, loadImage } from '../../lib/api/steps';
 import type { Mode } from '../../lib/config/types';
-import { existingRoutes, routes } from '../../lib/routes';
+import { routes } from '../../lib/routes';
 import { assertError, at, FILE, MANIFEST, newUuid, OTHER, OWNER, sha1, type Manifest } from '../support/api';
 import { CHANNELS } from '../support/channels';
 import { testImage, without } from '../support/images';
 import { OpenLdap } from '../support/openldap';
 import { DATACENTER, Registry } from '../support/registry';
+import { routesOf } from '../support/routes';
 
 for (const mode of ['public', 'private', 'dc'] as const) {
     describe(`Channels in mode ${mode}`, () => {
@@ -145,7 +146,7 @@ function channelsIn(mode: Mode): void {
         });
     };
 
-    for (const row of existingRoutes({ mode, channels: CHANNELS })) {
+    for (const row of routesOf({ mode, channels: CHANNELS })) {
         if (row.steps.includes(oneChannel) || row.steps.includes(channelOrAny)) {
             it(`that are not there are 422 for ${row.name}`, async () => {
                 const unknown = ['x', 'Dev', 'dev,release', '__proto__', 'dev%00'];

@@ -4,11 +4,11 @@ import { execFile, execFileSync } from 'node:child_process';
 import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
-import { existingRoutes } from '../../lib/routes';
 import { assertError, assertServerHeaders, type Answer } from '../support/api';
 import { byId, elementsOf, findAll, parseHtml, tableRows, textOf } from '../support/html';
 import { lintOpenApi } from '../support/lint-openapi';
 import { Registry, testKeys } from '../support/registry';
+import { routesOf } from '../support/routes';
 import { makeFolder, TestServer } from '../support/server';
 import { skip } from '../support/skip';
 
@@ -265,7 +265,7 @@ describe('The documentation of', () => {
             const server = await TestServer.start({ config });
             try {
                 const has = 'channels' in config ? channels : undefined;
-                const routes = existingRoutes({ mode: config.mode, channels: has });
+                const routes = routesOf({ mode: config.mode, channels: has, authType: 'none' });
                 const document = await (await server.fetch('/docs/openapi.json')).text();
                 assert.deepEqual(await lintOpenApi(document), []);
                 const { paths } = JSON.parse(document) as { paths: Record<string, object> };

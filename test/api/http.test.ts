@@ -1,6 +1,5 @@
 /** What holds for every request: headers, content negotiation, versions, routing (endpoints.md §1). */
 import assert from 'node:assert/strict';
-import { existingRoutes } from '../../lib/routes';
 import { testImage } from '../support/images';
 import {
     assertError,
@@ -16,6 +15,7 @@ import {
 } from '../support/api';
 import { exchange, type RawAnswer } from '../support/raw-connection';
 import { Registry } from '../support/registry';
+import { routesOf } from '../support/routes';
 
 describe('HTTP: every request', () => {
     let registry: Registry;
@@ -343,10 +343,9 @@ describe('HTTP: every request', () => {
         /** Rows that have nothing to show here. */
         const EMPTY: Record<string, number> = { ListImageJobs: 503, GetJob: 404 };
 
-        for (const { name, path, status = EMPTY[name] ?? 200 } of existingRoutes({
-            mode: 'public',
-            channels: undefined,
-        }).filter(({ method }) => method === 'GET')) {
+        for (const { name, path, status = EMPTY[name] ?? 200 } of routesOf().filter(
+            ({ method }) => method === 'GET',
+        )) {
             it(`of ${name} has the headers of GET and no body`, async () => {
                 const target = path.replace(':uuid', rich.uuid);
                 const get = await registry.client.get(target);

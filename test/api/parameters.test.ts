@@ -1,10 +1,11 @@
 /** Query strings that repeat a parameter or nest it: refused by every route, for every parameter that it has. */
 import assert from 'node:assert/strict';
 import type { Route } from '../../lib/api/route';
-import { existingRoutes, routes } from '../../lib/routes';
+import { routes } from '../../lib/routes';
 import { assertError, OWNER, type Answer, type Manifest } from '../support/api';
 import { CHANNELS } from '../support/channels';
 import { Registry } from '../support/registry';
+import { routesOf } from '../support/routes';
 
 describe('Parameters that repeat or nest', () => {
     let registry: Registry;
@@ -78,10 +79,7 @@ describe('Parameters that repeat or nest', () => {
 
     it('are told after who asks and whether the path is one', async () => {
         const query = '?account=a&account=b';
-        for (const { method, path, auth, parameters } of existingRoutes({
-            mode: 'public',
-            channels: CHANNELS,
-        })) {
+        for (const { method, path, auth, parameters } of routesOf({ channels: CHANNELS })) {
             if (parameters.some(({ name }) => name === 'account') && path.includes(':uuid')) {
                 const odd = path.replace(':uuid', 'x') + query;
                 const answer = await registry.anonymous.request(method, odd);

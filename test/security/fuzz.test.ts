@@ -9,13 +9,13 @@ import { readFile } from 'node:fs/promises';
 import { resolve } from 'node:path';
 import type { ErrorCode } from '../../lib/errors';
 import type { Mode } from '../../lib/config/types';
-import { existingRoutes } from '../../lib/routes';
 import { OTHER, OWNER, type Client } from '../support/api';
 import { CHANNELS } from '../support/channels';
 import { Fuzzer, type FuzzRequest } from '../support/fuzz';
 import { OpenLdap } from '../support/openldap';
 import { sendRaw, type RawAnswer } from '../support/raw-http';
 import { assertTableHonest } from '../support/registry';
+import { routesOf } from '../support/routes';
 import type { TestServer } from '../support/server';
 import { credentials, withServer } from '../support/signed';
 
@@ -227,7 +227,7 @@ describe('requests made by chance', function () {
             const all = { limits, mode, ...datacenter, ...config };
             const log = await withServer({ config: all }, async (client, server) => {
                 const fuzzer = new Fuzzer(SEED + n, {
-                    routes: existingRoutes({ mode, channels: config.channels }),
+                    routes: routesOf({ mode, channels: config.channels }),
                     isPublic,
                     ...(config.authType !== 'none' && { credentials }),
                     ...(loopback && { sources: Array.from({ length: 10 }, () => server.url) }),

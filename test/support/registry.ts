@@ -93,6 +93,11 @@ export class Registry {
         this.anonymous = new Client(this.url);
     }
 
+    /** Signs as another user who has the first of {@link testKeys}. */
+    as(user: string): Client {
+        return new Client(this.url, () => signedHeaders(user, testKeys()[0]));
+    }
+
     /** @param options such as a data folder to use, which is kept; by default a new one */
     static async start(
         config: Record<string, unknown> = {},

@@ -1,5 +1,5 @@
 /** The servers, callers and images that tests over all modes go through. */
-import type { Mode } from '../../lib/config/types';
+import type { AuthConfig, Config, Mode, Role } from '../../lib/config/types';
 import type { RawImage } from '../../lib/manifest';
 import { FILE, ICON, MANIFEST, md5, OTHER, OWNER, sha1, STRANGER } from './api';
 import { CHANNELS, DEFAULT_CHANNEL } from './channels';
@@ -7,28 +7,54 @@ import { testImage } from './images';
 import { OpenLdap } from './openldap';
 import { Registry } from './registry';
 
-/** A server: all of the three modes, each without and with channels. */
+/** A server. */
 export interface Setting {
     readonly mode: Mode;
     readonly channels: boolean;
+    /** Callers sign in a datacenter as well. */
+    readonly signs?: true;
+    /** Images are read by signed requests only. */
+    readonly signedReads?: true;
+    /** Images that are not active are there for signed requests only. */
+    readonly hides?: true;
 }
 
+/** All of the three modes, each without and with channels. */
 export const SETTINGS: readonly Setting[] = (['public', 'private', 'dc'] as const).flatMap((mode) => [
     { mode, channels: false },
     { mode, channels: true },
 ]);
 
 /** In a datacenter requests come from its own network and are not signed. */
-export const authType = ({ mode }: Setting): 'none' | 'signature' => (mode === 'dc' ? 'none' : 'signature');
+export const authType = ({ mode, signs }: Setting): 'none' | 'signature' =>
+    mode === 'dc' && !signs ? 'none' : 'signature';
+
+/** The blocks of the configuration that make a server of the setting. */
+export const configOf = (
+    setting: Setting,
+): Pick<Config, 'mode' | 'authType' | 'channels'> & { auth: Partial<AuthConfig> } => ({
+    mode: setting.mode,
+    authType: authType(setting),
+    ...(setting.channels && { channels: CHANNELS }),
+    auth: {
+        ...(setting.signedReads && { reads: 'signed' }),
+        ...(setting.hides && { hideUnpublished: true }),
+    },
+});
 
 export interface Caller {
     readonly name: string;
     readonly signed: boolean;
     /** The `account` parameter. */
     readonly account?: string;
+    /** What the caller may do; everything, everywhere, if absent. */
+    readonly grant?: { readonly role: Role; readonly channels?: readonly string[] };
 }
 
-const OPERATOR: Caller = { name: 'an operator', signed: true };
+/** The user of a caller with a grant, by its name. */
+export const userOf = ({ name }: Caller): string => name.replaceAll(' ', '-');
+
+export const OPERATOR: Caller = { name: 'an operator', signed: true };
 /** In the access list of every image. */
 export const FRIEND = OTHER;
 
@@ -99,8 +125,13 @@ export function makeImage(
     });
 }
 
-export const nameOf = ({ mode, channels }: Setting): string =>
-    `mode ${mode} ${channels ? 'with' : 'without'} channels`;
+export const nameOf = ({ mode, channels, signs, signedReads, hides }: Setting): string =>
+    [
+        `mode ${mode} ${channels ? 'with' : 'without'} channels`,
+        ...(signs ? ['signatures'] : []),
+        ...(signedReads ? ['signed reads'] : []),
+        ...(hides ? ['drafts hidden'] : []),
+    ].join(', ');
 
 /** {@link MANIFEST} in a form that a server of the setting takes. */
 export const manifestFor = ({ mode }: Setting): typeof MANIFEST => ({
@@ -120,9 +151,7 @@ export async function startSetting(
     const directory = setting.mode === 'dc' ? await OpenLdap.start(context) : undefined;
     await directory?.addAccount(OWNER, 'owner');
     const registry = await Registry.start({
-        mode: setting.mode,
-        authType: authType(setting),
-        ...(setting.channels && { channels: CHANNELS }),
+        ...configOf(setting),
         ...(directory && { datacenterName: 'test', ufds: directory.config }),
         ...config,
     });

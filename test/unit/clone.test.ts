@@ -4,6 +4,7 @@ import type { Config } from '../../lib/config/types';
 import { DependencyConflict, EtagConflict } from '../../lib/db/driver';
 import { ApiError } from '../../lib/errors';
 import { cloneImage } from '../../lib/images/clone';
+import type { Image } from '../../lib/images/image';
 import type { RawFile, RawImage } from '../../lib/manifest';
 import { Domain } from '../support/domain';
 import { testImage, testUuid } from '../support/images';
@@ -32,11 +33,11 @@ describe('A clone', () => {
     }
     afterEach(() => domain.remove());
 
-    async function clone() {
+    async function clone(judge: (image: Image) => void = () => undefined) {
         const source = await domain.images.get(testUuid(3));
         const { clock } = domain;
         const options = { account: ACCOUNT, adminUuid: ADMIN, uuid: clock.uuid, now: clock.now() };
-        return cloneImage(domain.images, source!, options);
+        return cloneImage(domain.images, source!, { ...options, judge });
     }
 
     /** Does something as soon as the copy number `n` (from 1) is made. */

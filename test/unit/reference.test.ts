@@ -10,7 +10,7 @@ import { resources } from '../../lib/reference/resources';
 import { schemas } from '../../lib/reference/schemas';
 import { PALETTES } from '../../lib/reference/style';
 import { serverFacts, type Subject } from '../../lib/reference/subject';
-import { existingRoutes, routes } from '../../lib/routes';
+import { existingRoutes, routes, type RouteConfig } from '../../lib/routes';
 import { byId, findAll, parseHtml, tableRows, textOf, type Element } from '../support/html';
 import { lintOpenApi } from '../support/lint-openapi';
 
@@ -19,22 +19,35 @@ const CHANNELS = [
     { name: 'release', description: 'Good.', default: true },
 ];
 
+const OPEN = { reads: 'anonymous', hideUnpublished: false, roles: {} } as const;
+/** What servers that check signatures may ask of their callers. */
+const ASKING: Readonly<Record<string, RouteConfig['auth']>> = {
+    '': OPEN,
+    ', roles': { ...OPEN, roles: { bob: 'write' }, replayWindow: 60_000 },
+    ', what is not active hidden': { ...OPEN, hideUnpublished: true },
+    ', reads signed': { ...OPEN, reads: 'signed', roles: { bob: 'read' } },
+};
+
 /** Every kind of server, and the pages of the repository, which are about all of them. */
 const SUBJECTS: [name: string, subject: Subject][] = [
     ['of the repository', { routes, version: '1.2.3' }],
     ...(['public', 'private', 'dc'] as const).flatMap((mode) =>
-        [undefined, CHANNELS].flatMap((channels) =>
-            (['signature', 'none'] as const).map((authType): [string, Subject] => [
-                `of a server in mode ${mode}, ${channels ? 'with' : 'without'} channels, authType ${authType}`,
-                {
-                    routes: existingRoutes({ mode, channels }),
-                    version: '1.2.3',
-                    server: serverFacts({ mode, channels, authType }),
-                },
-            ]),
-        ),
+        [undefined, CHANNELS].flatMap((channels) => [
+            ...Object.entries(ASKING)
+                .filter(([, { reads }]) => !(mode === 'dc' && reads === 'signed'))
+                .map(([asks, auth]) => about({ mode, channels, authType: 'signature', auth }, asks)),
+            about({ mode, channels, authType: 'none', auth: OPEN }),
+        ]),
     ),
 ];
+
+function about(config: RouteConfig, asks = ''): [name: string, subject: Subject] {
+    const { mode, channels, authType } = config;
+    return [
+        `of a server in mode ${mode}, ${channels ? 'with' : 'without'} channels, authType ${authType}${asks}`,
+        { routes: existingRoutes(config), version: '1.2.3', server: serverFacts(config) },
+    ];
+}
 
 function pageOf(subject: Subject, name: string): Element {
     return parseHtml(String(createReference(subject).page(`/docs/${name}`)?.body));
@@ -87,6 +100,12 @@ describe('The route table', () => {
         for (const route of routes) {
             const names = route.parameters.map(({ name }) => name);
             assert.equal(new Set(names).size, names.length, route.name);
+        }
+    });
+
+    it('names a role where requests have to be signed, and nowhere else', () => {
+        for (const { name, auth, role } of routes) {
+            assert.equal(role !== undefined, auth === 'strict', name);
         }
     });
 
@@ -366,7 +385,14 @@ describe('The pages of the reference', () => {
             description: text,
             parameters: [{ name: '<i>"', description: text, schema: { type: 'string', enum: ['</td>'] } }],
         };
-        const facts = { mode: 'public', signatures: true, channels: ['<u>'] } as const;
+        const facts = {
+            mode: 'public',
+            signatures: true,
+            signedReads: false,
+            hidesUnpublished: false,
+            roles: true,
+            channels: ['<u>'],
+        } as const;
         const subject: Subject = { routes: [hostile], version: '"<s>"', server: facts };
         const page = pageOf(subject, 'endpoints.html');
         const shown = text.replaceAll('`', '');
