@@ -1,4 +1,5 @@
-// Makes a clone ready to run: the packages installed, the TypeScript built. Does nothing where nothing is to be done.
+// Makes a clone ready to run: the packages installed, the TypeScript built, the output of removed sources cleared away.
+// Does nothing where nothing is to be done.
 import { spawnSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import { existsSync, readFileSync, readdirSync, rmSync, statSync, writeFileSync } from 'node:fs';
@@ -37,6 +38,7 @@ export function prepare({ dev = false, root = repository } = {}) {
         runNpm(root, ['ci', '--include=dev'], 'Installing packages');
         writeFileSync(installStamp(root), lockHash(root));
     }
+    removeOrphans(root);
     const reason = buildReason(root, dev);
     if (reason) {
         if (reason === 'missing') {
@@ -47,6 +49,31 @@ export function prepare({ dev = false, root = repository } = {}) {
         writeFileSync(buildStamp(root), '');
         runNpm(root, ['run', '--silent', 'build'], 'Building');
         writeFileSync(buildStamp(root), BUILT);
+    }
+}
+
+/**
+ * Removes what tsc once made of files that are gone, for example after a pull: it would be found and run as before, a
+ * test above all. That is what git ignores, has no source beside it, and begins as tsc begins its output.
+ */
+export function removeOrphans(root) {
+    if (!existsSync(join(root, '.git'))) {
+        return;
+    }
+    const folders = [...PRODUCT, ...DEVELOPMENT];
+    const { stdout, status } = spawnSync(
+        'git',
+        ['ls-files', '-z', '--others', '--ignored', '--exclude-standard', '--', ...folders],
+        { cwd: root, encoding: 'utf8', maxBuffer: 64 * 1024 * 1024 },
+    );
+    // Without git there was no pull either.
+    const ignored = status === 0 ? stdout.split('\0') : [];
+    for (const file of ignored.filter((name) => name.endsWith('.js')).map((name) => join(root, name))) {
+        const hasSource = existsSync(file.replace(/\.js$/, '.ts'));
+        if (!hasSource && readFileSync(file, 'utf8').startsWith('"use strict";')) {
+            rmSync(file);
+            console.log(`Removed ${file}, whose source is gone.`);
+        }
     }
 }
 

@@ -1,17 +1,19 @@
 import assert from 'node:assert/strict';
-import { spawn, type ChildProcess } from 'node:child_process';
+import { spawn, spawnSync, type ChildProcess } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import { once } from 'node:events';
 import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, utimesSync, writeFileSync } from 'node:fs';
 import { createServer, type AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { pathToFileURL } from 'node:url';
+import { skip } from '../support/skip';
 
 interface Prepare {
     prepare(options: { root: string }): void;
     needsInstall(root: string): boolean;
     buildReason(root: string, dev?: boolean): string | undefined;
+    removeOrphans(root: string): void;
     checkNode(root: string, version?: string): void;
 }
 interface Start {
@@ -128,6 +130,36 @@ describe('npm start', () => {
             writeFileSync(join(root, 'test/a.test.ts'), '');
             assert.equal(prepare.buildReason(root), undefined);
             assert.equal(prepare.buildReason(root, true), 'missing');
+        });
+
+        it('clears away what was made of sources that are gone, and nothing else', function () {
+            const root = clone();
+            const output = '"use strict";\nrequire("node:assert");\n';
+            const kept = [
+                'lib/part.js',
+                'lib/tracked.js',
+                'lib/own.js',
+                'data/gone.js',
+                'node_modules/gone.js',
+            ];
+            const gone = ['lib/gone.js', 'test/unit/gone.test.js'];
+            for (const name of [...kept, ...gone]) {
+                mkdirSync(dirname(join(root, name)), { recursive: true });
+                writeFileSync(join(root, name), output);
+            }
+            writeFileSync(join(root, 'lib/own.js'), "console.log('written by hand');\n");
+            const left = () => [...kept, ...gone].filter((name) => existsSync(join(root, name)));
+            prepare.removeOrphans(root);
+            assert.deepEqual(left(), [...kept, ...gone], 'outside of a clone nothing is removed');
+
+            const git = (...args: string[]) => spawnSync('git', args, { cwd: root }).error;
+            if (git('init', '-q')) {
+                skip(this, 'git is missing (Debian package git)');
+            }
+            writeFileSync(join(root, '.gitignore'), '*.js\n/data/\nnode_modules/\n');
+            git('add', '-f', 'lib/tracked.js');
+            prepare.prepare({ root });
+            assert.deepEqual(left(), kept);
         });
 
         it('says in a sentence that Node.js is too old', () => {
