@@ -1,5 +1,5 @@
 /** `imgapi-sign`: the headers that sign a request to an image registry, for curl and its like. */
-import { createHash } from 'node:crypto';
+import { createHash, randomUUID } from 'node:crypto';
 import { createReadStream } from 'node:fs';
 import { homedir } from 'node:os';
 import { join } from 'node:path';
@@ -15,6 +15,9 @@ const EXIT_FAILED = 2;
 
 /** What stands for standard input. */
 const STDIN = '-';
+
+/** The header that no two signatures have alike. */
+const NONCE = 'X-Nonce';
 
 /** Names that are easier to type where parentheses mean something to a shell. */
 const ALIASES: ReadonlyMap<string, string> = new Map([['request-target', REQUEST_TARGET]]);
@@ -41,6 +44,8 @@ Options:
     -H, --header 'NAME: VALUE'
                            a header to print and sign as well; may be repeated. Date sets another time
         --body FILE        the body of the request, "-" for standard input; adds a Digest header and signs it
+        --nonce            add an ${NONCE} header of random value and sign it, for servers that take a signature once:
+                           without it, those of the same second are the same
         --curl             print a command of curl, quoted for a shell, with the body and what follows "--"
     -h, --help             print this text
 
@@ -107,6 +112,7 @@ function parse(argv: readonly string[], env: NodeJS.ProcessEnv): Order | undefin
             sign: { type: 'string', short: 's', multiple: true },
             header: { type: 'string', short: 'H', multiple: true },
             body: { type: 'string' },
+            nonce: { type: 'boolean' },
             curl: { type: 'boolean' },
             help: { type: 'boolean', short: 'h' },
         },
@@ -136,7 +142,10 @@ function parse(argv: readonly string[], env: NodeJS.ProcessEnv): Order | undefin
     if (curl && body === STDIN) {
         throw new UsageError('--curl needs a body that can be read again; give --body a file.');
     }
-    const headers = (values.header ?? []).map(parseHeader);
+    const headers = [
+        ...(values.nonce ? [{ name: NONCE, value: randomUUID() }] : []),
+        ...(values.header ?? []).map(parseHeader),
+    ];
     const names = namesToSign(values.sign ?? [], headers, body);
     const missing = names.find((name) => FIRST_LINE.has(name) || isHostOfUrl(name, headers));
     if (missing !== undefined && url === undefined) {

@@ -273,6 +273,16 @@ describe('imgapi-sign', () => {
             assert.deepEqual(headers, { host: 'images', date: 'Thu, 05 Jan 2012 21:31:40 GMT' });
         });
 
+        it('a header of random value, so that no signature is like another', async () => {
+            const [one, other] = [
+                await headersOf(['-i', file('rsa'), '--nonce']),
+                await headersOf(['-i', file('rsa'), '--nonce']),
+            ];
+            assert.deepEqual(Object.keys(one), ['date', 'x-nonce', 'authorization']);
+            assertSigns(one, 'rsa', `date: ${one.date ?? ''}\nx-nonce: ${one['x-nonce'] ?? ''}`);
+            assert.notEqual(one['x-nonce'], other['x-nonce']);
+        });
+
         it('the digest of a body, from a file or as it streams in', async () => {
             const body = 'the body\n';
             writeFileSync(file('body'), body);
@@ -399,7 +409,7 @@ describe('imgapi-sign', () => {
     });
 
     describe('refuses', () => {
-        it('a wrong command line, with exit code 1', async () => {
+        describe('a wrong command line, with exit code 1:', () => {
             const get = ['GET', 'http://h/'];
             for (const [args, message] of [
                 [['--unknown'], /--unknown/],
@@ -433,9 +443,9 @@ describe('imgapi-sign', () => {
                 [['-H', 'Authorization: a'], /cannot be given/],
                 [['-H', 'Digest: a', '--body', 'x'], /Digest header is given as well/],
             ] as const) {
-                await assertRefuses(['-i', file('rsa'), ...args], 1, message);
+                it(JSON.stringify(args), () => assertRefuses(['-i', file('rsa'), ...args], 1, message));
             }
-            await assertRefuses([], 1, /Whose key/, { IMGAPI_CLI_USER: '' });
+            it('no user at all', () => assertRefuses([], 1, /Whose key/, { IMGAPI_CLI_USER: '' }));
         });
 
         it('what it cannot sign, with exit code 2', async () => {
@@ -480,7 +490,7 @@ describe('imgapi-sign', () => {
     it('tells all of this with --help', async () => {
         const { code, stdout, stderr } = await sign(['--help'], { IMGAPI_CLI_USER: '' });
         assert.deepEqual([code, stderr], [0, '']);
-        const options = ['user', 'identity', 'algorithm', 'sign', 'header', 'body', 'curl', 'help'];
+        const options = ['user', 'identity', 'algorithm', 'sign', 'header', 'body', 'nonce', 'curl', 'help'];
         for (const word of [...options.map((name) => `--${name}`), ...new Set(Object.values(KEYS))]) {
             assert.ok(stdout.includes(word), word);
         }
