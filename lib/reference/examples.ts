@@ -6,11 +6,15 @@ import { actionOf } from './operations';
 import { resolved } from './schemas';
 import type { Subject } from './subject';
 
-/** The shell function that signs a request; {@link SIGNING} defines it. */
+/** The shell function that signs a request; {@link SIGNING} and {@link SIGNING_BY_OPENSSL} define it. */
 const SIGNED = 'signed';
 
-/** Defines a curl that signs; needs `user`, and `key`, the path of an RSA key in PEM form. */
-export const SIGNING = `user=alice
+/** Defines a curl that signs, with the program that comes with the server. */
+export const SIGNING = `export IMGAPI_CLI_USER=alice IMGAPI_CLI_IDENTITY=~/.ssh/id_ed25519
+signed() { imgapi-sign | curl -H @- "$@"; }`;
+
+/** The same by what every machine has; needs `user`, and `key`, the path of an RSA key in PEM form. */
+export const SIGNING_BY_OPENSSL = `user=alice
 key=~/.ssh/id_rsa
 signed() {
     date=$(LC_ALL=C date -u '+%a, %d %b %Y %H:%M:%S GMT')

@@ -1,5 +1,5 @@
 /** /docs/: what this server is, and how to begin. */
-import { SIGNING } from './examples';
+import { SIGNING, SIGNING_BY_OPENSSL } from './examples';
 import { EVERY_ANSWER, REQUEST_HEADERS } from './headers';
 import {
     block,
@@ -130,12 +130,19 @@ function signing(signedReads: boolean): Part {
     return [
         paragraph(
             prose(
-                `${signedReads ? 'Every request about images' : 'A change'} has to be signed with an RSA key of a user ` +
-                    'whom the server knows. What is signed is the `Date` header, which may be five minutes off. The following makes a `curl` that signs. The key has ' +
-                    'to be in PEM form; `ssh-keygen -p -m PEM -f KEY` turns a copy of yours into one.',
+                `${signedReads ? 'Every request about images' : 'A change'} has to be signed with an SSH key of a user ` +
+                    'whom the server knows. What is signed is the `Date` header, which may be five minutes off. The ' +
+                    'following makes a `curl` that signs, with `imgapi-sign` of this software:',
             ),
         ),
         block(SIGNING),
+        paragraph(
+            prose(
+                'And this does it with an RSA key and `openssl`. The key has to be in PEM form; ' +
+                    '`ssh-keygen -p -m PEM -f KEY` turns a copy of yours into one.',
+            ),
+        ),
+        block(SIGNING_BY_OPENSSL),
         block('signed "$url/ping"'),
         signedReads ? block('signed "$url/images?limit=10"') : undefined,
     ];

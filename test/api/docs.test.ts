@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { execFile, execFileSync } from 'node:child_process';
 import { writeFile } from 'node:fs/promises';
-import { join } from 'node:path';
+import { delimiter, join, resolve } from 'node:path';
 import { promisify } from 'node:util';
 import { assertError, assertServerHeaders, type Answer } from '../support/api';
 import { byId, elementsOf, findAll, parseHtml, tableRows, textOf } from '../support/html';
@@ -13,6 +13,8 @@ import { makeFolder, TestServer } from '../support/server';
 import { skip } from '../support/skip';
 
 const BROWSER = 'text/html,application/xhtml+xml,application/xml;q=0.9,image/avif,*/*;q=0.8';
+
+const BIN = resolve(__dirname, '../../bin');
 
 const PAGES: Readonly<Record<string, string>> = {
     '/docs/': 'text/html; charset=utf-8',
@@ -191,52 +193,57 @@ describe('The documentation', () => {
         assert.deepEqual([...found.keys()].sort(), ['/favicon.ico', ...Object.keys(PAGES)].sort());
     });
 
-    it('shows shell commands that work', async function () {
-        for (const [program, argument] of [
-            ['curl', '--version'],
-            ['openssl', 'version'],
-        ] as const) {
-            try {
-                execFileSync(program, [argument], { stdio: 'ignore' });
-            } catch {
-                skip(this, `${program} is missing: apt install ${program}`);
+    for (const [index, way] of ['imgapi-sign', 'openssl'].entries()) {
+        it(`shows shell commands that work, signed by ${way}`, async function () {
+            for (const [program, argument] of [
+                ['curl', '--version'],
+                ['openssl', 'version'],
+            ] as const) {
+                try {
+                    execFileSync(program, [argument], { stdio: 'ignore' });
+                } catch {
+                    skip(this, `${program} is missing: apt install ${program}`);
+                }
             }
-        }
-        const overview = parseHtml((await get('/docs/')).text);
-        const [, ping = '', list = '', signing = '', who = ''] = findAll(overview, 'pre').map(textOf);
-        const endpoints = parseHtml((await get('/docs/endpoints.html')).text);
-        const example = (name: string) => findAll(byId(endpoints, name), 'pre').map(textOf).join('');
-        const { uuid } = await registry.client.create();
-        const folder = await makeFolder();
-        const key = join(folder.path, 'key');
-        await writeFile(key, testKeys()[0].privateKey, { mode: 0o600 });
-        const script = [
-            'set -eu',
-            `url='${registry.url}' uuid=${uuid}`,
-            ping,
-            list,
-            signing.replace(/key=.*/, `key='${key}'`),
-            who,
-            example('CreateImage'),
-            example('AddImageFile').replace('-T FILE', `-T '${__filename}'`),
-            example('UpdateImage'),
-            example('ActivateImage'),
-            example('AddImageAcl'),
-            example('GetImage'),
-            example('DeleteImage'),
-        ];
-        const { stdout: said } = await promisify(execFile)('sh', ['-c', script.join('\necho\n')]).finally(
-            () => folder.remove(),
-        );
-        assert.match(said, /"ping": "pong"/);
-        assert.match(said, /"user": "alice"/);
-        assert.match(said, /"name": "hello"/);
-        assert.match(said, /"state": "active"/);
-        assert.match(said, /"description": "Says hello."/);
-        assert.match(said, /204 No Content/);
-        assert.doesNotMatch(said, /"code":/);
-        assert.equal((await get(`/images/${uuid}`)).status, 404);
-    });
+            const overview = parseHtml((await get('/docs/')).text);
+            const [, ping = '', list = '', ...signing] = findAll(overview, 'pre').map(textOf);
+            const [define = '', who = ''] = [signing[index], signing[2]];
+            assert.ok(define.includes(way), define);
+            const endpoints = parseHtml((await get('/docs/endpoints.html')).text);
+            const example = (name: string) => findAll(byId(endpoints, name), 'pre').map(textOf).join('');
+            const { uuid } = await registry.client.create();
+            const folder = await makeFolder();
+            const key = join(folder.path, 'key');
+            await writeFile(key, testKeys()[0].privateKey, { mode: 0o600 });
+            const script = [
+                'set -eu',
+                `url='${registry.url}' uuid=${uuid}`,
+                ping,
+                list,
+                define.replace(/(key|IMGAPI_CLI_IDENTITY)=.*/, `$1='${key}'`),
+                who,
+                example('CreateImage'),
+                example('AddImageFile').replace('-T FILE', `-T '${__filename}'`),
+                example('UpdateImage'),
+                example('ActivateImage'),
+                example('AddImageAcl'),
+                example('GetImage'),
+                example('DeleteImage'),
+            ];
+            const env = { ...process.env, PATH: [BIN, process.env.PATH].join(delimiter) };
+            const { stdout: said } = await promisify(execFile)('sh', ['-c', script.join('\necho\n')], {
+                env,
+            }).finally(() => folder.remove());
+            assert.match(said, /"ping": "pong"/);
+            assert.match(said, /"user": "alice"/);
+            assert.match(said, /"name": "hello"/);
+            assert.match(said, /"state": "active"/);
+            assert.match(said, /"description": "Says hello."/);
+            assert.match(said, /204 No Content/);
+            assert.doesNotMatch(said, /"code":/);
+            assert.equal((await get(`/images/${uuid}`)).status, 404);
+        });
+    }
 });
 
 /** The places of a page that links can lead to; none for what is no page. */
