@@ -57,6 +57,7 @@ async function openAuthenticator(publicKey: string): Promise<Authenticator> {
             keyPollInterval: 3_600_000,
         },
         clock: { now: () => Date.now(), uuid: randomUUID },
+        log,
     });
     await authenticator.open();
     return authenticator;

@@ -78,9 +78,11 @@ export interface Call {
     /** Size of the body as announced, in bytes; undefined if it is chunked. */
     readonly contentLength: number | undefined;
     /** The parsed body of a JSON endpoint; undefined if there is none or it is of another type.
-     * @throws ApiError InvalidContent, BadDigest, RequestEntityTooLarge, RequestTimeout */
+     * @throws ApiError InvalidContent, BadDigest, RequestEntityTooLarge, RequestTimeout; UnauthorizedError if it is not
+     *   the one whose digest was signed */
     readBody(): Promise<unknown>;
-    /** The raw bytes of the body. @throws ApiError RequestTimeout if they stop coming */
+    /** The raw bytes of the body. @throws ApiError RequestTimeout if they stop coming; UnauthorizedError at their end
+     *   if they are not those whose digest was signed */
     bodyStream(): AsyncIterable<Buffer>;
 
     /** Answers with JSON in the form the client accepts. */

@@ -4,6 +4,7 @@ declare module 'http-signature' {
         scheme: string;
         params: {
             keyId: string;
+            /** In lower case. */
             algorithm: string;
             signature: string;
             /** Names of the signed headers, in lower case. */
@@ -19,6 +20,8 @@ declare module 'http-signature' {
         /** Largest difference between the request's date and now, in seconds. */
         clockSkew?: number;
         authorizationHeaderName?: string;
+        /** Headers that have to be signed; by default the date. */
+        headers?: string[];
     }
 
     /** Throws an error named after the kind of fault, or a TypeError where it takes a number for a string. */
@@ -26,4 +29,9 @@ declare module 'http-signature' {
         request: { method: string; url: string; httpVersion: string; headers: Record<string, unknown> },
         options?: ParseOptions,
     ): ParsedSignature;
+}
+
+declare module 'http-signature/lib/utils' {
+    /** The digests that names of algorithms may end with. */
+    export const HASH_ALGOS: Record<string, boolean>;
 }

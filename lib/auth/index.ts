@@ -14,6 +14,7 @@ import { MirrorKeys } from './mirror-keys';
 import { createNone } from './none';
 import { Roles } from './roles';
 import { SignatureAuthenticator } from './signature';
+import { UsedSignatures } from './used-signatures';
 
 export interface AuthParts {
     config: Config;
@@ -56,14 +57,17 @@ function keySources({ config, log, clock, leases, holder, objectStores }: AuthPa
 /** Every way of authenticating, by its `authType`. */
 const drivers = {
     none: () => createNone(),
-    signature: (parts: AuthParts) =>
-        new SignatureAuthenticator({
-            keys: new KeyStore(keySources(parts), parts.log),
-            roles: new Roles(parts.config.auth.roles),
-            config: parts.config.auth,
-            clock: parts.clock,
-            replay: parts.replay,
-        }),
+    signature: (parts: AuthParts) => {
+        const { config, log, clock } = parts;
+        return new SignatureAuthenticator({
+            keys: new KeyStore(keySources(parts), log),
+            roles: new Roles(config.auth.roles),
+            config: config.auth,
+            clock,
+            log,
+            used: config.auth.replayWindow === undefined ? undefined : new UsedSignatures(parts),
+        });
+    },
 } satisfies Record<Config['authType'], (parts: AuthParts) => Authenticator>;
 
 export function createAuthenticator(parts: AuthParts): Authenticator {

@@ -1,85 +1,80 @@
 import { verify } from 'node:crypto';
-import httpSignature from 'http-signature';
+import type Logger from 'bunyan';
 import type { Clock } from '../clock';
 import type { AuthConfig } from '../config/types';
-import type { ReplayStore } from '../db/driver';
-import { ApiError } from '../errors';
+import { ALGORITHMS, TAKEN, type Algorithm } from './algorithms';
+import { parseAuthorization, type Claim } from './authorization';
+import { parseDigest } from './digest';
 import type { Authentication, Authenticator, SignedRequest } from './driver';
 import type { KeyStore } from './key-store';
+import type { VerifyKey } from './keys';
+import { refusal, shown } from './refusal';
 import type { Roles } from './roles';
+import type { UsedSignatures } from './used-signatures';
 
-/** Largest difference between the date of a request and the server's clock, in seconds. */
-const CLOCK_SKEW = 300;
+/** Largest difference between the date of a request and the server's clock, in ms, unless `replayWindow` is less. */
+const CLOCK_SKEW = 300_000;
 
-/** Signature algorithms that are accepted, with their digest. */
-const ALGORITHMS: ReadonlyMap<string, { keyType: string; digest: string }> = new Map([
-    ['rsa-sha1', { keyType: 'rsa', digest: 'sha1' }],
-    ['rsa-sha256', { keyType: 'rsa', digest: 'sha256' }],
-]);
-
-/** The errors by which http-signature says what is wrong with a header. */
-const PARSE_ERRORS = new Set([
-    'ExpiredRequestError',
-    'InvalidHeaderError',
-    'InvalidParamsError',
-    'MissingHeaderError',
-    'StrictParsingError',
-]);
-
-const unauthorized = (message: string) => new ApiError('UnauthorizedError', message);
-
-/** Text of the parameters that must be quoted strings; http-signature 1.4 also lets bare numbers pass. */
-function isText(value: unknown): value is string {
-    return typeof value === 'string';
-}
-
-/** The date that the signature has to cover, and its header's name (auth.md §3). */
-function dateHeader(headers: SignedRequest['headers']): { name: string; value: string | undefined } {
-    const given = headers['x-date'];
-    return given !== undefined && given !== ''
-        ? { name: 'x-date', value: String(given) }
-        : { name: 'date', value: headers.date };
-}
-
-function parse(request: SignedRequest): httpSignature.ParsedSignature {
-    // Without a prototype, so that no header is found that was not sent; without a Signature header, which
-    // http-signature would take in place of Authorization.
-    const headers = Object.assign(Object.create(null) as Record<string, unknown>, request.headers);
-    delete headers.signature;
-    const { method, url, httpVersion } = request;
-    try {
-        return httpSignature.parseRequest({ method, url, httpVersion, headers }, { clockSkew: CLOCK_SKEW });
-    } catch (err) {
-        // Anything else it throws comes from parameters that are no strings.
-        throw unauthorized(
-            err instanceof Error && PARSE_ERRORS.has(err.name)
-                ? `The Authorization header was refused: ${err.message}.`
-                : 'The Authorization header was refused: its parameters must be quoted strings.',
-        );
-    }
-}
+/** Two ways of signing the method and the target of the request. */
+const REQUEST_TARGET: readonly string[] = ['(request-target)', 'request-line'];
 
 interface Parts {
     keys: KeyStore;
     roles: Roles;
     config: AuthConfig;
     clock: Clock;
-    /** Signatures that were used; needed with `replayWindow`. */
-    replay?: ReplayStore;
+    log: Logger;
+    /** The signatures that were used; undefined where they may be used again. */
+    used?: UsedSignatures | undefined;
+}
+
+type Headers = SignedRequest['headers'];
+
+interface SignedDate {
+    readonly name: 'x-date' | 'date';
+    readonly value: string | undefined;
+}
+
+/** The date that the signature has to cover (auth.md §3). */
+function dateHeader(headers: Headers): SignedDate {
+    const given = headers['x-date'];
+    return given !== undefined && given !== ''
+        ? { name: 'x-date', value: String(given) }
+        : { name: 'date', value: headers.date };
+}
+
+function hasBody(headers: Headers): boolean {
+    return Number(headers['content-length'] ?? 0) > 0 || headers['transfer-encoding'] !== undefined;
+}
+
+function covers(signed: readonly string[], name: string): boolean {
+    return REQUEST_TARGET.includes(name)
+        ? REQUEST_TARGET.some((other) => signed.includes(other))
+        : signed.includes(name);
 }
 
 /** HTTP Signature with the users' SSH public keys (auth.md §2–4). */
 export class SignatureAuthenticator implements Authenticator {
     readonly type = 'signature';
+    /** Largest difference between the date of a request and the server's clock, in ms. */
+    readonly #skew: number;
+    /** What has to be signed beside the date, in lower case. */
+    readonly #required: readonly string[];
 
-    constructor(private readonly parts: Parts) {}
-
-    open(): Promise<void> {
-        return this.parts.keys.open();
+    constructor(private readonly parts: Parts) {
+        const { replayWindow = CLOCK_SKEW, requireSigned } = parts.config;
+        this.#skew = Math.min(CLOCK_SKEW, replayWindow);
+        this.#required = requireSigned.map((name) => name.toLowerCase());
     }
 
-    close(): Promise<void> {
-        return this.parts.keys.close();
+    async open(): Promise<void> {
+        await this.parts.keys.open();
+        this.parts.used?.open();
+    }
+
+    async close(): Promise<void> {
+        await this.parts.used?.close();
+        await this.parts.keys.close();
     }
 
     reload(): Promise<void> {
@@ -87,45 +82,93 @@ export class SignatureAuthenticator implements Authenticator {
     }
 
     async authenticate(request: SignedRequest, required: boolean): Promise<Authentication | undefined> {
-        const { keys, roles, clock } = this.parts;
-        const header = request.headers.authorization;
-        if (header === undefined || header === '') {
+        const { roles, clock, used } = this.parts;
+        const { headers } = request;
+        if (headers.authorization === undefined || headers.authorization === '') {
             if (required) {
-                throw unauthorized('This request needs an Authorization header with a signature.');
+                throw refusal('This request needs an Authorization header with a signature.');
             }
             return undefined;
         }
-        const { params, signingString } = parse(request);
-        if (!isText(params.keyId) || !isText(params.algorithm) || !isText(params.signature)) {
-            throw unauthorized(
-                'The Authorization header was refused: its parameters must be quoted strings.',
-            );
-        }
-        const date = dateHeader(request.headers);
-        const time = Date.parse(date.value ?? '');
-        if (Number.isNaN(time) || Math.abs(clock.now() - time) > CLOCK_SKEW * 1000) {
-            throw unauthorized(
-                `The ${date.name} header is "${date.value ?? ''}"; it must be within ${CLOCK_SKEW} s of the server's clock.`,
-            );
-        }
-        const algorithm = ALGORITHMS.get(params.algorithm.toLowerCase());
+        const claim = parseAuthorization(request, headers.authorization);
+        const now = clock.now();
+        const date = dateHeader(headers);
+        const time = this.#checkDate(date, now);
+        this.#checkCoverage(claim.signed, date.name, headers);
+        const algorithm = ALGORITHMS.get(claim.algorithm);
         if (!algorithm) {
-            throw unauthorized(
-                `The signature algorithm is "${params.algorithm}"; this server takes ${[...ALGORITHMS.keys()].join(', ')}.`,
+            throw refusal(
+                `The signature algorithm is ${shown(claim.algorithm)}, which works with a shared secret; ${TAKEN}.`,
             );
         }
-        const data = Buffer.from(signingString);
-        const signature = Buffer.from(params.signature, 'base64');
-        const key = keys
-            .of(params.keyId)
-            .find(
-                ({ key, type }) =>
-                    type === algorithm.keyType && verify(algorithm.digest, data, key, signature),
-            );
+        const key = this.#findKey(claim, algorithm);
         if (!key) {
-            throw unauthorized(`No key of user "${params.keyId}" verifies the signature.`);
+            throw refusal(
+                `No key of user ${shown(claim.keyId)} verifies the signature: the server has to know the user's key, ` +
+                    'and has to receive the request as it was signed.',
+            );
         }
-        const user = params.keyId;
-        return { principal: { user, keyFingerprint: key.fingerprint, ...roles.ofUser(user) } };
+        const digest = claim.signed.includes('digest') ? parseDigest(String(headers.digest)) : undefined;
+        // To be remembered up to the last ms in which its date is accepted.
+        await used?.use(key.fingerprint, claim.text, time + this.#skew + 1, now);
+        const user = claim.keyId;
+        const principal = { user, keyFingerprint: key.fingerprint, ...roles.ofUser(user) };
+        return digest ? { principal, digest } : { principal };
+    }
+
+    /** The time of a request; NaN if it has none. @throws ApiError unless it is about now (check 9) */
+    #checkDate({ name, value }: SignedDate, now: number): number {
+        if (value === undefined) {
+            return NaN;
+        }
+        const time = Date.parse(value);
+        if (Number.isNaN(time)) {
+            throw refusal(
+                `The header "${name}" is ${shown(value)}, which is no date; write it as ${new Date(now).toUTCString()}.`,
+            );
+        }
+        const skew = now - time;
+        if (Math.abs(skew) > this.#skew) {
+            throw refusal(
+                `The header "${name}" is ${shown(value)}, ${Math.abs(skew) / 1000} s ` +
+                    `${skew > 0 ? 'behind' : 'ahead of'} this server's clock; at most ${this.#skew / 1000} s are allowed.`,
+            );
+        }
+        return time;
+    }
+
+    /** What has to be signed must be (check 10, and `auth.requireSigned`). @throws ApiError naming what is missing */
+    #checkCoverage(signed: readonly string[], date: string, headers: Headers): void {
+        if (this.#required.length === 0 && signed.includes(date)) {
+            return;
+        }
+        const missing = [date, ...this.#required].filter(
+            (name) => !covers(signed, name) && (name !== 'digest' || hasBody(headers)),
+        );
+        if (missing.length > 0) {
+            throw refusal(
+                `The signature does not cover ${missing.map((name) => `"${name}"`).join(', ')}: this server needs ` +
+                    'that signed, and named in the parameter "headers" of the Authorization header.',
+            );
+        }
+    }
+
+    /** The user's key that made the signature; undefined if none did, or there is no such user (checks 12 and 13). */
+    #findKey({ keyId, signature, text }: Claim, { keyType, digest }: Algorithm): VerifyKey | undefined {
+        const { keys, log } = this.parts;
+        const own = keys.of(keyId);
+        const standIns = keys.standIn(keyId);
+        const data = Buffer.from(text);
+        const bytes = Buffer.from(signature, 'base64');
+        const found = (own.length > 0 ? own : standIns).find(({ key, type, fingerprint }) => {
+            try {
+                return type === keyType && verify(digest, data, key, bytes);
+            } catch (err) {
+                // OpenSSL can be set up to do without an old algorithm.
+                log.warn({ err, user: keyId, fingerprint }, 'a signature cannot be verified with this key');
+                return false;
+            }
+        });
+        return own.length > 0 ? found : undefined;
     }
 }

@@ -3,8 +3,10 @@ import type { IncomingMessage } from 'node:http';
 import querystring from 'node:querystring';
 import { promisify } from 'node:util';
 import { gunzip } from 'node:zlib';
+import type { SignedDigest } from '../auth/driver';
 import { ApiError } from '../errors';
 import { nesting } from '../nesting';
+import { signedBody } from './signed-body';
 
 /** Arrays and objects within each other that a JSON body may have; a manifest has a handful. */
 const MOST_NESTED = 100;
@@ -87,8 +89,18 @@ export async function* readStream(req: IncomingMessage, timeout: number): AsyncG
     }
 }
 
+/** What is asked of a JSON endpoint's body. */
+export interface BodyRules {
+    /** Largest size in bytes, also after decompression. */
+    limit: number;
+    /** How long no byte may come, in ms. */
+    timeout: number;
+    /** What the signature says of the bytes. */
+    digest: SignedDigest | undefined;
+}
+
 /** The whole body, if it is not larger than `limit` bytes. */
-async function readWhole(req: IncomingMessage, limit: number, timeout: number): Promise<Buffer> {
+async function readWhole(req: IncomingMessage, { limit, timeout, digest }: BodyRules): Promise<Buffer> {
     const tooLarge = () =>
         new ApiError(
             'RequestEntityTooLarge',
@@ -99,7 +111,8 @@ async function readWhole(req: IncomingMessage, limit: number, timeout: number): 
     }
     const chunks: Buffer[] = [];
     let size = 0;
-    for await (const chunk of readStream(req, timeout)) {
+    const arriving = readStream(req, timeout);
+    for await (const chunk of digest ? signedBody(arriving, digest) : arriving) {
         size += chunk.length;
         if (size > limit) {
             throw tooLarge();
@@ -156,18 +169,20 @@ function parseJson(text: string): unknown {
 
 /**
  * The body of a JSON endpoint as a value; undefined if it is empty or of a type that is not read (endpoints.md §1.7).
- * @throws ApiError RequestEntityTooLarge, UnsupportedMediaType, InvalidContent, BadDigest, RequestTimeout
+ * A body whose digest was signed is read to be checked, whatever its type: else the type could be swapped to get round
+ * the check.
+ *
+ * @throws ApiError RequestEntityTooLarge, UnsupportedMediaType, InvalidContent, BadDigest, RequestTimeout, and
+ *   UnauthorizedError if it is not what was signed
  */
-export async function readValue(
-    req: IncomingMessage,
-    { limit, timeout }: { limit: number; timeout: number },
-): Promise<unknown> {
+export async function readValue(req: IncomingMessage, rules: BodyRules): Promise<unknown> {
     const type = (req.headers['content-type'] ?? '').split(';', 1)[0]?.trim().toLowerCase();
-    if (type !== 'application/json' && type !== 'application/x-www-form-urlencoded') {
+    const read = type === 'application/json' || type === 'application/x-www-form-urlencoded';
+    if (!read && !rules.digest) {
         return undefined;
     }
-    const body = await readWhole(req, limit, timeout);
-    if (body.length === 0) {
+    const body = await readWhole(req, rules);
+    if (!read || body.length === 0) {
         return undefined;
     }
     const expected = req.headers['content-md5'];
@@ -180,6 +195,6 @@ export async function readValue(
             );
         }
     }
-    const text = (await decode(body, req.headers['content-encoding'], limit)).toString();
+    const text = (await decode(body, req.headers['content-encoding'], rules.limit)).toString();
     return type === 'application/json' ? parseJson(text) : { ...querystring.parse(text) };
 }

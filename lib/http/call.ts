@@ -8,6 +8,7 @@ import { ApiError } from '../errors';
 import { compacted } from './compact';
 import { originOf } from './origin';
 import { announcedLength, ClientGone, hasUnreadBody, readStream, readValue } from './body';
+import { signedBody } from './signed-body';
 
 /** What every answer carries about the server. */
 export interface Identity {
@@ -164,11 +165,14 @@ export class HttpCall implements Call {
 
     async readBody(): Promise<unknown> {
         const { jsonBytes, readTimeout } = this.services.config.limits;
-        return readValue(this.req, { limit: jsonBytes, timeout: readTimeout });
+        const { signedDigest: digest } = this.state;
+        return readValue(this.req, { limit: jsonBytes, timeout: readTimeout, digest });
     }
 
     bodyStream(): AsyncIterable<Buffer> {
-        return readStream(this.req, this.services.config.limits.readTimeout);
+        const arriving = readStream(this.req, this.services.config.limits.readTimeout);
+        const { signedDigest } = this.state;
+        return signedDigest ? signedBody(arriving, signedDigest) : arriving;
     }
 
     send(status: number, value: unknown, headers: Headers = {}): void {

@@ -1,26 +1,16 @@
-/** HTTP Signature (auth.md §1–4). */
+/** HTTP Signature (auth.md §1–3). */
 import assert from 'node:assert/strict';
-import { createSign } from 'node:crypto';
-import { mkdtempSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
 import { assertError, at, FILE, MANIFEST, type Answer, type RequestHeaders } from '../support/api';
-import { makeKey, signedHeaders, type TestKey } from '../support/keys';
+import { signedHeaders, type Signing, type TestKey } from '../support/keys';
 import { Registry, testKeys } from '../support/registry';
 
 /** A strict and a passive route. */
 const STRICT = '/state';
 const PASSIVE = '/ping';
 
-interface Signing {
+interface Asking extends Signing {
     keyId?: string;
-    algorithm?: string;
     key?: TestKey;
-    /** Headers of the request that are named in the signature, and the text they give. */
-    signed?: string[];
-    date?: string;
-    /** Further headers of the request. */
-    headers?: Record<string, string>;
     /** Changes the finished Authorization header. */
     edit?: (authorization: string) => string;
 }
@@ -28,23 +18,12 @@ interface Signing {
 describe('Authentication', () => {
     let registry: Registry;
     const [first, second] = testKeys();
-    let ecdsa: TestKey;
 
     before(async () => {
-        const folder = mkdtempSync(join(tmpdir(), 'imgapi-test-keys-'));
-        ecdsa = makeKey(folder, 'ecdsa', 'ecdsa', '256');
-        rmSync(folder, { recursive: true });
         registry = await Registry.start({
             authKeys: {
                 alice: [first.publicLine],
-                bob: [
-                    'not a key',
-                    ecdsa.publicLine,
-                    `from="10.0.0.1" ${first.publicLine}`,
-                    first.publicLine,
-                    second.publicLine,
-                ],
-                'dotted.name': [first.publicLine],
+                bob: [first.publicLine, second.publicLine],
                 nobody: [],
             },
         });
@@ -52,26 +31,17 @@ describe('Authentication', () => {
     after(() => registry.stop());
 
     /** Headers of a request signed in any way. */
-    function sign(path: string, options: Signing = {}): RequestHeaders {
-        const { keyId = 'alice', algorithm = 'rsa-sha256', key = first, signed, headers = {} } = options;
-        const date = options.date ?? new Date().toUTCString();
-        const values: Record<string, string> = { ...headers, date };
-        const text = (signed ?? [headers['x-date'] === undefined ? 'date' : 'x-date'])
-            .map((name) =>
-                name === 'request-line' ? `GET ${path} HTTP/1.1` : `${name}: ${values[name] ?? ''}`,
-            )
-            .join('\n');
-        const signature = createSign(algorithm.replace(/^.*-/, ''))
-            .update(text)
-            .sign(key.privateKey, 'base64');
-        const list = signed ? `headers="${signed.join(' ')}",` : '';
-        const authorization = `Signature keyId="${keyId}",algorithm="${algorithm}",${list}signature="${signature}"`;
-        return { ...values, authorization: options.edit?.(authorization) ?? authorization };
+    function sign(
+        path: string,
+        { keyId = 'alice', key = first, edit, ...signing }: Asking = {},
+    ): RequestHeaders {
+        const headers = signedHeaders(keyId, key, { path, ...signing });
+        return { ...headers, authorization: edit?.(headers.authorization) ?? headers.authorization };
     }
-    const ask = (options: Signing = {}, path = STRICT): Promise<Answer> =>
+    const ask = (options: Asking = {}, path = STRICT): Promise<Answer> =>
         registry.anonymous.get(path, sign(path, options));
 
-    async function refused(options: Signing, message: RegExp, path = STRICT): Promise<void> {
+    async function refused(options: Asking, message: RegExp, path = STRICT): Promise<void> {
         const answer = await ask(options, path);
         assertError(answer, 401, 'UnauthorizedError');
         assert.match(answer.error.message, message);
@@ -139,12 +109,26 @@ describe('Authentication', () => {
 
     describe('§2 the first failing check', () => {
         const edit = (from: RegExp, to: string) => ({ edit: (text: string) => text.replace(from, to) });
+        const SYNTAX = /parameters .* cannot be read/;
 
+        it('1: no Authorization header', async () => {
+            const { error } = await registry.anonymous.get(STRICT);
+            assert.match(error.message, /needs an Authorization header/);
+        });
         it('2: syntax of the parameters, also before the scheme', async () => {
-            await refused(edit(/",/g, '", '), /bad param format/);
-            await refused(edit(/keyId=/, 'key-Id='), /bad param format/);
-            await refused(edit(/"alice"/, 'alice'), /bad param format/);
-            await refused(edit(/^Signature keyId="alice"/, 'Basic keyId="alice" '), /bad param format/);
+            await refused(edit(/",/g, '", '), SYNTAX);
+            await refused(edit(/keyId=/, 'key-Id='), SYNTAX);
+            await refused(edit(/"alice"/, 'alice'), SYNTAX);
+            await refused(edit(/^Signature keyId="alice"/, 'Basic keyId="alice" '), SYNTAX);
+            await refused(edit(/^Signature/, 'Signature created=5,'), SYNTAX);
+        });
+        it('2: parameters that are numbers, which the original did not take', async () => {
+            for (const number of ['keyId="alice"', 'algorithm="[^"]*"', 'signature="[^"]*"']) {
+                await refused(edit(new RegExp(number), number.replace(/".*/, '5')), SYNTAX);
+            }
+            await refused(edit(/signature/, 'headers=5,signature'), SYNTAX);
+            await refused(edit(/$/, ',created=5'), SYNTAX);
+            assert.equal((await ask(edit(/signature/, 'other="a=5",signature'))).status, 200);
         });
         it('3: scheme', async () => {
             for (const scheme of ['Basic', 'signature', 'SIGNATURE', 'Bearer']) {
@@ -152,53 +136,72 @@ describe('Authentication', () => {
             }
         });
         it('4: keyId', async () => {
-            await refused(edit(/keyId="alice",/, ''), /keyId/);
-            await refused({ keyId: '' }, /keyId/);
-            await refused(edit(/^.*$/, 'Signature foo'), /keyId/);
+            await refused(edit(/keyId="alice",/, ''), /"keyId"/);
+            await refused({ keyId: '' }, /"keyId"/);
+            await refused(edit(/^.*$/, 'Signature foo'), /"keyId"/);
         });
-        it('5: algorithm', () => refused(edit(/algorithm="[^"]*",/, ''), /algorithm/));
+        it('5: algorithm', () => refused(edit(/algorithm="[^"]*",/, ''), /"algorithm"/));
         it('6: signature', async () => {
-            await refused(edit(/,signature=.*$/, ''), /signature/);
-            await refused(edit(/signature=".*"$/, 'signature=""'), /signature/);
-            await refused(edit(/"$/, ''), /signature/);
+            await refused(edit(/,signature=.*$/, ''), /"signature"/);
+            await refused(edit(/signature=".*"$/, 'signature=""'), /"signature"/);
+            await refused(edit(/"$/, ''), /"signature"/);
+            await refused(edit(/signature=/, 'xsignature='), /"signature"/);
         });
-        it('7: algorithms that are not taken', async () => {
-            for (const algorithm of ['rsa-md5', 'ecdsa-sha256', 'ed25519', 'none', '']) {
-                await refused(edit(/rsa-sha256/, algorithm), /algorithm|not supported/i);
+        it('7: algorithms that nobody knows', async () => {
+            for (const algorithm of [
+                'rsa-md5',
+                'rsa-sha384',
+                'dsa-sha256',
+                'ecdsa',
+                'ecdsa-sha1',
+                'ed25519-sha256',
+                'hmac-sha384',
+                'none',
+                'constructor',
+                'constructor-sha256',
+                'rsa-constructor',
+                '__proto__-__proto__',
+            ]) {
+                await refused(edit(/rsa-sha256/, algorithm), new RegExp(`is "${algorithm}".*ecdsa-sha256`));
             }
         });
         it('8: a signed header that is not in the request', async () => {
-            await refused({ signed: ['date', 'x-absent'] }, /x-absent/);
+            for (const name of [
+                'x-absent',
+                'constructor',
+                'signature',
+                '(created)',
+                '(expires)',
+                '(opaque)',
+            ]) {
+                await refused({ signed: ['date', name] }, new RegExp(`"${name.replace(/[()]/g, '\\$&')}"`));
+            }
             const { authorization = '' } = sign(STRICT);
-            assertError(await registry.anonymous.get(STRICT, { authorization }), 401, 'UnauthorizedError');
+            const answer = await registry.anonymous.get(STRICT, { authorization });
+            assertError(answer, 401, 'UnauthorizedError');
+            assert.match(answer.error.message, /"date"/);
         });
         it('9: a clock that is off by more than 300 s', async () => {
             for (const seconds of [-310, 310, -86_400, 86_400]) {
-                await refused({ date: new Date(Date.now() + seconds * 1000).toUTCString() }, /300/);
+                await refused({ date: new Date(Date.now() + seconds * 1000) }, /300 s/);
             }
             for (const seconds of [-290, 290]) {
-                assert.equal(
-                    (await ask({ date: new Date(Date.now() + seconds * 1000).toUTCString() })).status,
-                    200,
-                );
+                assert.equal((await ask({ date: new Date(Date.now() + seconds * 1000) })).status, 200);
             }
         });
         it('9: a date that is none', async () => {
-            for (const date of ['yesterday', '0', '99999999999999999999']) {
-                await refused({ date }, /Date|skew/i);
+            for (const date of ['yesterday', '', '99999999999999999999']) {
+                await refused({ date }, /"date" is "\w*", which is no date/);
             }
         });
         it('10: the date has to be signed', async () => {
-            await refused({ signed: ['request-line'] }, /date/);
-            await refused({ signed: ['host'], headers: { host: 'imgapi' } }, /date/);
-            await refused({ signed: ['date'], headers: { 'x-date': new Date().toUTCString() } }, /x-date/);
+            await refused({ signed: ['request-line'] }, /"date"/);
+            await refused({ signed: ['host'], headers: { host: 'imgapi' } }, /"date"/);
+            await refused({ signed: ['date'], headers: { 'x-date': new Date().toUTCString() } }, /"x-date"/);
         });
         it('11: algorithms that are blocked', async () => {
-            for (const algorithm of ['hmac-sha256', 'hmac-sha1', 'HMAC-SHA256']) {
-                await refused(
-                    { edit: (text) => text.replace('rsa-sha256', algorithm) },
-                    new RegExp(algorithm, 'i'),
-                );
+            for (const algorithm of ['hmac-sha256', 'hmac-sha1', 'HMAC-SHA512']) {
+                await refused(edit(/rsa-sha256/, algorithm), new RegExp(`${algorithm}.*secret`, 'i'));
             }
         });
         it('12: users that are not there', async () => {
@@ -211,7 +214,7 @@ describe('Authentication', () => {
                 '/alice/keys/aa:bb',
                 'Alice',
             ]) {
-                await refused({ keyId }, /./);
+                await refused({ keyId }, new RegExp(`user "${keyId}"`));
             }
         });
         it('13: no key of the user verifies', async () => {
@@ -221,9 +224,44 @@ describe('Authentication', () => {
             await refused(edit(/signature="[^"]*"/, 'signature="!"'), /alice/);
             await refused(edit(/rsa-sha256/, 'rsa-sha1'), /alice/);
         });
-        it('a keyId that is a number or not quoted is no fault of the server', async () => {
-            await refused(edit(/keyId="alice"/, 'keyId=5'), /./);
-            await refused(edit(/signature="[^"]*"/, 'signature=5'), /./);
+        it('12 and 13 are told in the same words', async () => {
+            const messages: string[] = [];
+            for (const options of [{ keyId: 'mallory' }, { keyId: 'nobody' }, { key: second }]) {
+                const { error } = await ask(options);
+                messages.push(error.message.replace(/mallory|nobody|alice/g, 'NAME'));
+            }
+            assert.equal(new Set(messages).size, 1, messages.join('\n'));
+        });
+
+        it('is the one that is told, whatever else fails after it', async () => {
+            const replaced = (from: RegExp, to: string) => (text: string) => text.replace(from, to);
+            const steps: [RegExp, Asking][] = [
+                [/user "mallory"/, { keyId: 'mallory' }],
+                [/hmac-sha256/, { edit: replaced(/rsa-sha256/, 'hmac-sha256') }],
+                [/does not cover "date"/, { signed: ['host'], headers: { host: 'imgapi' } }],
+                [/300 s/, { date: new Date(0) }],
+                [/"x-absent"/, { signed: ['x-absent'] }],
+                [/rsa-md5/, { edit: replaced(/hmac-sha256/, 'rsa-md5') }],
+                [/"signature"/, { edit: replaced(/signature="[^"]*"/, 'signature=""') }],
+                [/"algorithm"/, { edit: replaced(/algorithm="[^"]*"/, 'algorithm=""') }],
+                [/"keyId"/, { edit: replaced(/keyId="[^"]*"/, 'keyId=""') }],
+                [/scheme/, { edit: replaced(/^Signature/, 'Basic') }],
+                [SYNTAX, { edit: replaced(/,/, ', ') }],
+            ];
+            let faults: Asking = {};
+            for (const [message, fault] of steps) {
+                const former = faults.edit ?? ((text: string) => text);
+                const latest = fault.edit ?? ((text: string) => text);
+                faults = { ...faults, ...fault, edit: (text) => latest(former(text)) };
+                await refused(faults, message);
+            }
+        });
+
+        it('values in messages are cut and have no control characters', async () => {
+            const { error } = await ask({ keyId: 'm'.repeat(4000) });
+            assert.ok(error.message.length < 400, error.message);
+            const { error: odd } = await ask({ keyId: 'tab\tand\u00e9' });
+            assert.match(odd.message, /user "tab\\tand\\u00e9"/);
         });
     });
 
@@ -256,6 +294,8 @@ describe('Authentication', () => {
             const path = `${PASSIVE}?a=b`;
             for (const signed of [
                 ['date', 'request-line'],
+                ['(request-target)', 'date'],
+                ['(keyid)', '(algorithm)', 'date'],
                 ['host', 'date'],
                 ['x-other', 'date'],
             ]) {
@@ -263,14 +303,22 @@ describe('Authentication', () => {
                 const answer = await registry.anonymous.get(path, sign(path, { signed, headers }));
                 assert.equal((answer.json as { user?: string }).user, 'alice', signed.join());
             }
-            const stolen = sign(path, { signed: ['date', 'request-line'] });
-            assertError(await registry.anonymous.get('/images', stolen), 401, 'UnauthorizedError');
+            for (const target of ['request-line', '(request-target)']) {
+                const stolen = sign(path, { signed: ['date', target] });
+                assertError(await registry.anonymous.get('/images', stolen), 401, 'UnauthorizedError');
+            }
         });
         it('takes x-date in place of a stale Date', async () => {
             const now = new Date().toUTCString();
             const stale = 'Thu, 01 Jan 2015 00:00:00 GMT';
             assert.equal((await ask({ date: stale, headers: { 'x-date': now } })).status, 200);
             await refused({ date: now, headers: { 'x-date': stale } }, /300/);
+        });
+        it('takes every signed header once', async () => {
+            await refused(
+                { signed: ['date', 'host', 'date'], headers: { host: 'imgapi' } },
+                /more than once/,
+            );
         });
         it('takes the same signature again', async () => {
             const headers = sign(STRICT);
@@ -285,20 +333,6 @@ describe('Authentication', () => {
                 signature: String(authorization).slice(10),
             });
             assertError(answer, 401, 'UnauthorizedError');
-        });
-    });
-
-    describe('§4 keys', () => {
-        it('any key of a user counts; lines that are no usable key are passed over', async () => {
-            for (const key of [first, second]) {
-                assert.equal((await ask({ keyId: 'bob', key })).status, 200);
-            }
-            const skipped = await registry.server.logged(({ level, user }) => level === 40 && user === 'bob');
-            assert.ok(skipped);
-        });
-        it('user names are taken as they stand', async () => {
-            const answer = await ask({ keyId: 'dotted.name' }, PASSIVE);
-            assert.equal((answer.json as { user?: string }).user, 'dotted.name');
         });
     });
 

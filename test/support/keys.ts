@@ -71,13 +71,14 @@ function makeDsaFiles(file: string): void {
 
 /** A signature in base64, as the `Authorization` header has it. */
 export function signText(text: string, key: TestKey, algorithm = key.algorithm): string {
-    const digest = algorithm.startsWith('ed25519') ? null : algorithm.replace(/^.*-/, '').toLowerCase();
+    const digest = /^ed25519/i.test(algorithm) ? null : algorithm.replace(/^.*-/, '').toLowerCase();
     return sign(digest, Buffer.from(text), key.privateKey).toString('base64');
 }
 
 export interface Signing {
     algorithm?: string;
-    date?: Date;
+    /** Text is sent as it is. */
+    date?: Date | string;
     /** Names of the headers that are signed; by default only the date, as node-sdc-clients does. */
     signed?: readonly string[];
     /** The request, for `(request-target)` and `request-line`. */
@@ -100,9 +101,14 @@ export function signedHeaders(
         headers,
     }: Signing = {},
 ): Record<string, string> & { date: string; authorization: string } {
-    const values: Record<string, string> & { date: string } = { ...headers, date: date.toUTCString() };
-    const lines = (signed ?? ['date']).map((name) => {
+    const text = typeof date === 'string' ? date : date.toUTCString();
+    const values: Record<string, string> & { date: string } = { ...headers, date: text };
+    const lines = (signed ?? [values['x-date'] === undefined ? 'date' : 'x-date']).map((name) => {
         switch (name) {
+            case '(algorithm)':
+                return `${name}: ${algorithm}`;
+            case '(keyid)':
+                return `${name}: ${user}`;
             case '(request-target)':
                 return `${name}: ${method.toLowerCase()} ${path}`;
             case 'request-line':
