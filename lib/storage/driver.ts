@@ -27,7 +27,12 @@ export interface StageOptions {
     signal?: AbortSignal;
 }
 
-/** Bytes that are stored durably but that nobody can read yet. Exactly one of the two must be called. */
+/**
+ * Bytes that are stored durably but are nobody's object yet. Exactly one of the two must be called.
+ *
+ * Until then an object that was under the key stays what it is. A key that ends in `-<uuid>` is new by that, and
+ * nothing refers to it yet, so some drivers let the whole object be read there already: see `hidesStaged`.
+ */
 export interface StagedObject {
     /** Bytes received. */
     readonly size: number;
@@ -63,6 +68,8 @@ export interface StorageCapabilities {
     readonly presign: boolean;
     /** `exportTo` works: objects can be copied to paths of the users' own. */
     readonly export: boolean;
+    /** Staged bytes under a key that ends in `-<uuid>` cannot be read before the commit. */
+    readonly hidesStaged: boolean;
 }
 
 export interface StorageDriver {
@@ -79,7 +86,7 @@ export interface StorageDriver {
     /** Resolves if the storage can be used. */
     check(): Promise<void>;
     /**
-     * Receives an object without showing it. On rejection nothing is left behind, and the source is closed. The source
+     * Receives an object without putting it under its key. On rejection nothing is left behind, and the source is closed. The source
      * may be the body of a reader; the chunks of any other one are held, so their memory must not be used again.
      *
      * An object staged but not committed when the process dies is removed by `delete` of the same key if its name

@@ -71,7 +71,7 @@ function stagingPath(path: string, id?: string): string {
 
 class LocalStorage implements StorageDriver {
     readonly type = 'local';
-    readonly capabilities: StorageCapabilities = { presign: false, export: false };
+    readonly capabilities: StorageCapabilities = { presign: false, export: false, hidesStaged: true };
     readonly location: string;
     readonly #root: string;
     readonly #folders: string[];

@@ -112,13 +112,18 @@ export function describeStorage(name: string, open: () => Promise<StorageUnderTe
         });
 
         describe('stage', () => {
-            it('shows an object only once it is committed', async () => {
+            it('has an object under its key once it is committed', async () => {
                 const key = newKey();
                 const bytes = randomBytes(100_000);
                 const staged = await driver.stage(key, inChunks(bytes, 1000));
                 assert.equal(staged.size, bytes.length);
-                assert.equal(await driver.stat(key), undefined);
-                assert.equal(await driver.read(key), undefined);
+                if (driver.capabilities.hidesStaged) {
+                    assert.equal(await driver.stat(key), undefined);
+                    assert.equal(await driver.read(key), undefined);
+                } else {
+                    assert.equal((await driver.stat(key))?.size, bytes.length);
+                    assert.ok(bytes.equals(await contentOf(driver, key)));
+                }
                 const info = await staged.commit();
                 assert.equal(info.key, key);
                 assert.equal(info.size, bytes.length);
@@ -159,6 +164,33 @@ export function describeStorage(name: string, open: () => Promise<StorageUnderTe
                 const after = await put(driver, key, Buffer.from('the second'));
                 assert.notEqual(before.etag, after.etag);
                 assert.equal((await contentOf(driver, key)).toString(), 'the second');
+            });
+
+            it('leaves what is under a name without an id as it is until the commit', async () => {
+                const key = archiveKey(image);
+                const id = randomUUID();
+                used.add(key);
+                const first = await driver.stage(key, inChunks(Buffer.from('first'), 2));
+                assert.equal(await driver.stat(key), undefined);
+                assert.equal(await driver.read(key), undefined);
+                const before = await first.commit();
+                const second = await driver.stage(key, inChunks(Buffer.from('second'), 2), { id });
+                assert.deepEqual(await driver.stat(key), before);
+                assert.equal((await contentOf(driver, key)).toString(), 'first');
+                assert.deepEqual(await keysIn(driver, 'archive/'), [key, `${key}.${id}`]);
+                await second.commit();
+                assert.equal((await contentOf(driver, key)).toString(), 'second');
+                assert.deepEqual(await keysIn(driver, 'archive/'), [key]);
+            });
+
+            it('lists an unfinished one under a name without an id until it is deleted', async () => {
+                const key = archiveKey(image);
+                const id = randomUUID();
+                await driver.stage(key, inChunks(Buffer.from('{}'), 1), { id });
+                await driver.delete(key);
+                assert.deepEqual(await keysIn(driver, 'archive/'), [`${key}.${id}`]);
+                await driver.delete(`${key}.${id}`);
+                assert.deepEqual(await keysIn(driver, 'archive/'), []);
             });
 
             it('checks size and MD5', async () => {
