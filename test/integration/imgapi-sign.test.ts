@@ -188,7 +188,7 @@ describe('imgapi-sign', () => {
     }
 
     describe('makes headers that the server takes from curl', () => {
-        for (const name of Object.keys(KEYS).filter((key) => key.startsWith('rsa'))) {
+        for (const name of Object.keys(KEYS)) {
             for (const how of ['from its file', 'through ssh-agent']) {
                 it(`with the key ${name} ${how}`, async () => {
                     const key = how === 'from its file' ? file(name) : file(`${name}.pub`);
@@ -405,6 +405,54 @@ describe('imgapi-sign', () => {
                 stdout,
                 /^curl --globoff -X GET -H 'Date: [^']+' -H 'Authorization: Signature [^']+' -d '' http:\/\/h\/\n$/,
             );
+        });
+    });
+
+    describe('satisfies a server', () => {
+        /** What curl gets from a server that asks for more, with `url` its address. */
+        async function ask(auth: Record<string, unknown>, script: string): Promise<string[]> {
+            const authKeys = { alice: [readFileSync(file('ed25519.pub'), 'utf8').trim()] };
+            const strict = await TestServer.start({ config: { authType: 'signature', authKeys, auth } });
+            try {
+                const more = { url: strict.url, IMGAPI_CLI_IDENTITY: file('ed25519') };
+                return (await shell(script, more)).trimEnd().split('\n');
+            } finally {
+                await strict.stop();
+            }
+        }
+        const STATUS = `-sS -o /dev/null -w '%{http_code}\\n'`;
+
+        it('that asks for the request, its host and its body to be signed', async () => {
+            writeFileSync(file('manifest'), '{"name":"a","version":"1","type":"other","os":"other"}');
+            const commands = [
+                `get() { curl ${STATUS} -H @<(imgapi-sign "$@" GET "$url/images?a=1") "$url/images?a=1"; }`,
+                'get',
+                'get -s request-target',
+                'get -s request-target,host',
+                'get -s request-line,host',
+                `post() { eval "$(imgapi-sign --curl -H 'Content-Type: application/json' -s request-target,host "$@")"; }`,
+                `post POST "$url/images" -- ${STATUS} -d @"$HOME/manifest"`,
+                `post --body "$HOME/manifest" POST "$url/images" -- ${STATUS}`,
+                `changed=$(imgapi-sign -s request-target,host --body "$HOME/manifest" POST "$url/images")`,
+                `curl ${STATUS} -H @<(echo "$changed") -H 'Content-Type: application/json' -d '{}' "$url/images"`,
+            ].join('\n');
+            const required = ['(request-target)', 'host', 'digest'];
+            assert.deepEqual(await ask({ requireSigned: required }, commands), [
+                ...['401', '401', '200', '200'],
+                // The manifest lacks its owner.
+                ...['401', '422', '401'],
+            ]);
+        });
+
+        it('that takes each signature once', async () => {
+            const commands = [
+                `get() { curl ${STATUS} -H @<(echo "$1") "$url/images"; }`,
+                'headers=$(imgapi-sign --nonce)',
+                'get "$headers"',
+                'get "$headers"',
+                'get "$(imgapi-sign --nonce)"',
+            ].join('\n');
+            assert.deepEqual(await ask({ replayWindow: '60s' }, commands), ['200', '401', '200']);
         });
     });
 
