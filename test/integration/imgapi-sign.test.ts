@@ -11,6 +11,7 @@ import { promisify } from 'node:util';
 import sshpk from 'sshpk';
 import { makeKey } from '../support/keys';
 import { makeFolder, TestServer } from '../support/server';
+import { skip } from '../support/skip';
 import { TestAgent } from '../support/ssh-agent';
 
 const BIN = resolve(__dirname, '../../bin');
@@ -40,6 +41,8 @@ describe('imgapi-sign', () => {
     let folder: Awaited<ReturnType<typeof makeFolder>>;
     let server: TestServer;
     let agent: TestAgent;
+    /** Newer versions of OpenSSH know no DSA keys any more. */
+    let agentTakesDsa: boolean;
     const file = (name: string): string => join(folder.path, name);
     const fingerprint = (name: string, hash: string): string =>
         execFileSync('ssh-keygen', ['-l', '-E', hash, '-f', file(name)])
@@ -74,7 +77,15 @@ describe('imgapi-sign', () => {
         asking.SSH_ASKPASS = file('ask');
         writeFileSync(asking.SSH_ASKPASS, `#!/bin/sh\necho '${PASSPHRASE}'\n`, { mode: 0o700 });
         agent = await TestAgent.start(this, folder.path);
-        await agent.add(Object.keys(KEYS).map(file));
+        await agent.add(
+            Object.keys(KEYS)
+                .filter((name) => name !== 'dsa')
+                .map(file),
+        );
+        agentTakesDsa = await agent.add([file('dsa')]).then(
+            () => true,
+            () => false,
+        );
         server = await TestServer.start({
             config: {
                 authType: 'signature',
@@ -190,7 +201,10 @@ describe('imgapi-sign', () => {
     describe('makes headers that the server takes from curl', () => {
         for (const name of Object.keys(KEYS)) {
             for (const how of ['from its file', 'through ssh-agent']) {
-                it(`with the key ${name} ${how}`, async () => {
+                it(`with the key ${name} ${how}`, async function () {
+                    if (name === 'dsa' && how === 'through ssh-agent' && !agentTakesDsa) {
+                        skip(this, 'ssh-agent takes no DSA keys; OpenSSH 9 does');
+                    }
                     const key = how === 'from its file' ? file(name) : file(`${name}.pub`);
                     const answer = await shell('curl -sS -H @<(imgapi-sign) "$url/ping"', {
                         IMGAPI_CLI_IDENTITY: key,
@@ -212,7 +226,7 @@ describe('imgapi-sign', () => {
             it(`the date with ${algorithm} by the key ${name}`, async () => {
                 for (const [key, more] of [
                     [name, {}],
-                    [`${name}.pub`, throughAgent()],
+                    ...(name === 'dsa' && !agentTakesDsa ? [] : [[`${name}.pub`, throughAgent()] as const]),
                 ] as const) {
                     const headers = await headersOf(['-i', file(key)], more);
                     assert.deepEqual(Object.keys(headers), ['date', 'authorization']);
