@@ -139,6 +139,29 @@ describe('Key files', () => {
         );
     });
 
+    it('count where the system cannot watch files, with one warning for each folder', async () => {
+        await mkdir(folder('keys', 'local'), { recursive: true });
+        const file = folder('keys', 'local', 'bob.keys');
+        await writeFile(file, one.publicLine);
+        const preload = join(__dirname, '../support/no-watches.js');
+        registry = await Registry.start({}, { dataDir, nodeArguments: ['-r', preload] });
+        assert.equal(await ask('bob', one), 200);
+        await putFile(file, two.publicLine);
+        await registry.client.post('/authkeys/reload', {});
+        await becomes(200, 'bob', two);
+        const { log } = registry.server;
+        const reads = log.length;
+        await putFile(file, one.publicLine);
+        // Without being told, in its own time.
+        await registry.server.logged((record) => log.indexOf(record) >= reads && record.users !== undefined);
+        assert.equal(await ask('bob', one), 200);
+        const warnings = registry.server.log.filter(({ level }) => level >= 40);
+        assert.deepEqual(
+            warnings.map((warning) => warning.folder),
+            [folder('keys', 'local')],
+        );
+    });
+
     describe('AdminReloadAuthKeys', () => {
         it('keeps the keys of a user whose file cannot be read, with a warning that says where', async () => {
             await mkdir(folder('keys', 'local'), { recursive: true });

@@ -2,8 +2,7 @@
 import assert from 'node:assert/strict';
 import type Logger from 'bunyan';
 import type { KeySource } from '../../lib/auth/key-source';
-import { parseKey } from '../../lib/auth/keys';
-import { recordingLog } from '../support/recording-log';
+import { OpenKeys, fingerprint } from '../support/open-keys';
 import { testKeys } from '../support/registry';
 
 /** A place that keys come from, for one test: empty. */
@@ -28,62 +27,6 @@ export interface KeyPlaceAbilities {
     readonly texts: boolean;
 }
 
-/** A warning as somebody reads it. */
-interface Warning {
-    readonly record: Record<string, unknown>;
-    readonly text: string;
-}
-
-const fingerprint = (line: string): string => parseKey(line).fingerprint;
-
-/** An open source, and what it has reported. */
-class Opened {
-    readonly #records: (Record<string, unknown> & { level: number; err?: Error })[] = [];
-    readonly source: KeySource;
-    changes = 0;
-    readonly #waiting = new Set<() => void>();
-
-    private constructor(place: KeyPlace) {
-        this.source = place.source(recordingLog(this.#records));
-    }
-
-    static async on(place: KeyPlace): Promise<Opened> {
-        const opened = new Opened(place);
-        await opened.source.open(() => {
-            opened.changes++;
-            opened.#waiting.forEach((look) => look());
-        });
-        return opened;
-    }
-
-    get warnings(): Warning[] {
-        return this.#records
-            .filter(({ level }) => level >= 40)
-            .map((record) => ({ record, text: JSON.stringify({ ...record, err: record.err?.message }) }));
-    }
-
-    /** Fingerprints of the keys of each user. */
-    users(): Record<string, string[]> {
-        return Object.fromEntries(
-            [...this.source.keys].map(([user, keys]) => [user, keys.map(({ fingerprint }) => fingerprint)]),
-        );
-    }
-
-    /** Resolves as soon as the test is true of the users; looked at whenever the source reports a change. */
-    until(test: (users: Record<string, string[]>) => boolean): Promise<void> {
-        return new Promise((resolve) => {
-            const look = (): void => {
-                if (test(this.users())) {
-                    this.#waiting.delete(look);
-                    resolve();
-                }
-            };
-            this.#waiting.add(look);
-            look();
-        });
-    }
-}
-
 /** Runs the suite on a kind of source. `makePlace` is called for every test. */
 export function describeKeySource(
     name: string,
@@ -95,11 +38,11 @@ export function describeKeySource(
         const ONE = fingerprint(one.publicLine);
         const TWO = fingerprint(two.publicLine);
         let place: KeyPlace;
-        let open: Opened[];
+        let open: OpenKeys[];
 
         /** Opens a source and waits until it has all there is in the place. */
-        async function start(): Promise<Opened> {
-            const opened = await Opened.on(place);
+        async function start(): Promise<OpenKeys> {
+            const opened = await OpenKeys.on((log) => place.source(log));
             open.push(opened);
             if (abilities.changes !== 'never') {
                 await opened.source.reload();
@@ -318,7 +261,7 @@ export function describeKeySource(
                 it('that were never readable give no keys, and hinder no other', async () => {
                     await place.put('alice', Buffer.from([0xff, 0xfe, 0]));
                     await place.put('bob', one.publicLine);
-                    const opened = await Opened.on(place);
+                    const opened = await OpenKeys.on((log) => place.source(log));
                     open.push(opened);
                     await opened.source.reload().catch(() => undefined);
                     assert.deepEqual(opened.users().alice ?? [], []);
