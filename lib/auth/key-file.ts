@@ -12,7 +12,6 @@ export const MAX_KEY_FILE = 1024 * 1024;
 const MIN_READ = 4096;
 
 const EXTENSION = '.keys';
-const BOM = '\uFEFF';
 
 /** Lines that are parsed before requests get their turn. */
 const BATCH = 50;
@@ -53,8 +52,7 @@ export function keyText(bytes: Buffer): string {
         const line = 1 + linesBeforeFault(bytes);
         throw new UnreadableKeyFile(`line ${line} is not text in UTF-8`, line);
     }
-    const text = bytes.toString('utf8');
-    return text.startsWith(BOM) ? text.slice(BOM.length) : text;
+    return bytes.toString('utf8');
 }
 
 function linesBeforeFault(bytes: Buffer): number {
@@ -109,6 +107,7 @@ export async function parseKeys(text: string): Promise<{ keys: VerifyKey[]; faul
     const keys: VerifyKey[] = [];
     const faults: Fault[] = [];
     for (const [index, content] of text.split(/\r?\n/).entries()) {
+        // With the BOM, if there is one.
         const line = content.trim();
         if (line === '' || line.startsWith('#')) {
             continue;

@@ -1,4 +1,5 @@
 import { createHash } from 'node:crypto';
+import { once } from 'node:events';
 import { mkdir, open, readdir, rename, unlink } from 'node:fs/promises';
 import { join } from 'node:path';
 import type Logger from 'bunyan';
@@ -24,7 +25,6 @@ const PREFIXES = ['authkeys/', 'keys/'];
 /** Unfinished files: `.<uuid>.part`. */
 const PART = /^\..*\.part$/;
 
-const BOM = Buffer.from([0xef, 0xbb, 0xbf]);
 const NEWLINE = Buffer.from('\n');
 
 /** File names that a message shows. */
@@ -111,17 +111,16 @@ export class KeyMirror {
         for (const want of wanted.values()) {
             const { name } = want;
             const before = isOurs ? known.files.get(name) : undefined;
-            const after = await attempt(name, async () => {
+            const file = await attempt(name, async () => {
                 if (before && sameParts(before, want) && (await this.#digest(name)) === before.sha256) {
                     return before;
                 }
-                const { file, replaced } = await this.#fetch(want, signal);
+                const { file: after, replaced } = await this.#fetch(want, signal);
                 if (replaced) {
                     fetched.push(name);
                 }
-                return file;
+                return after;
             });
-            const file = after ?? before;
             if (file) {
                 files.set(name, file);
             }
@@ -152,8 +151,7 @@ export class KeyMirror {
     async #list(signal: AbortSignal): Promise<Map<string, Wanted>> {
         const wanted = new Map<string, Wanted>();
         for (const prefix of PREFIXES) {
-            for await (const { key, etag, size } of this.#options.driver.list(prefix)) {
-                signal.throwIfAborted();
+            for await (const { key, etag, size } of abortable(this.#options.driver.list(prefix), signal)) {
                 const name = key.slice(prefix.length);
                 if (isKeyFileName(name) && !name.includes('/')) {
                     const parts = wanted.get(name)?.parts ?? [];
@@ -166,7 +164,7 @@ export class KeyMirror {
 
     async #readMarker(): Promise<Marker | 'unreadable' | undefined> {
         try {
-            const bytes = await readRegularFile(this.#path(MARKER), { follow: false, limit: MAX_MARKER });
+            const bytes = await readRegularFile(this.#path(MARKER), { limit: MAX_MARKER });
             return parseMarker(bytes.toString('utf8')) ?? 'unreadable';
         } catch (err) {
             return isAbsent(err) ? undefined : 'unreadable';
@@ -203,7 +201,7 @@ export class KeyMirror {
             if (contents.length > 0) {
                 contents.push(NEWLINE);
             }
-            contents.push(parts.length > 1 && bytes.subarray(0, 3).equals(BOM) ? bytes.subarray(3) : bytes);
+            contents.push(bytes);
         }
         const content = Buffer.concat(contents);
         // What nobody can read must not take the place of what they can.
@@ -294,6 +292,29 @@ export async function hasBeenSynced(folder: string): Promise<boolean> {
         return names.includes(MARKER) || names.includes(SYNCED);
     } catch (err) {
         return !isAbsent(err);
+    }
+}
+
+/** What the iterable gives, or the signal's reason as soon as it is aborted, whatever is being waited for. */
+async function* abortable<T>(items: AsyncIterable<T>, signal: AbortSignal): AsyncGenerator<T> {
+    const stop = new AbortController();
+    const aborted = once(signal, 'abort', { signal: stop.signal }).then(() => signal.throwIfAborted());
+    // It is of no interest once the last item is there.
+    aborted.catch(() => undefined);
+    const iterator = items[Symbol.asyncIterator]();
+    try {
+        for (;;) {
+            signal.throwIfAborted();
+            const next = await Promise.race([iterator.next(), aborted]);
+            if (!next || next.done === true) {
+                return;
+            }
+            yield next.value;
+        }
+    } finally {
+        stop.abort();
+        // Not waited for: it ends when what hangs does.
+        iterator.return?.().catch(() => undefined);
     }
 }
 

@@ -14,7 +14,7 @@ import {
     writeFile,
 } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { join, relative } from 'node:path';
 import { Readable } from 'node:stream';
 import { archiveKey, imageFolder, imageKey, type StorageDriver } from '../../lib/storage/driver';
 import { createLocalStorage } from '../../lib/storage/local';
@@ -29,6 +29,8 @@ describeStorage('local', async () => {
     const dataDir = await mkdtemp(join(tmpdir(), 'imgapi-storage-'));
     return {
         driver: createLocalStorage({ dataDir }),
+        twin: createLocalStorage({ dataDir: relative(process.cwd(), dataDir) }),
+        stranger: createLocalStorage({ dataDir: `${dataDir}-other` }),
         leftovers: () => filesBelow(dataDir),
         remove: () => rm(dataDir, { recursive: true }),
     };

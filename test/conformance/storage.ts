@@ -7,6 +7,9 @@ import { archiveKey, imageKey, type ObjectInfo, type StorageDriver } from '../..
 /** A storage for one run of the suite: empty, and opened by the suite. */
 export interface StorageUnderTest {
     driver: StorageDriver;
+    /** Another driver on the same place, and one on a place of its own, as other processes make them; not opened. */
+    twin: StorageDriver;
+    stranger: StorageDriver;
     /** Names of whatever a test has left that `list` might not show; must be empty after every test. */
     leftovers?(): Promise<string[]>;
     /** Called after the driver was closed. */
@@ -109,6 +112,16 @@ export function describeStorage(name: string, open: () => Promise<StorageUnderTe
         it('can be opened again and used', async () => {
             await driver.open();
             await driver.check();
+        });
+
+        it('has a location that tells its place from others, and no secret', () => {
+            const { twin, stranger } = storage;
+            assert.equal(twin.location, driver.location);
+            assert.notEqual(stranger.location, driver.location);
+            for (const { location } of [driver, stranger]) {
+                const { username, password, search, hash } = new URL(location);
+                assert.deepEqual([username, password, search, hash], ['', '', '', '']);
+            }
         });
 
         describe('stage', () => {

@@ -80,6 +80,16 @@ export async function putObject(store: StorageDriver, key: string, content: stri
     await (await store.stage(key, bytes())).commit();
 }
 
+/** A driver of which some parts are others. */
+export function altered(driver: StorageDriver, parts: Partial<StorageDriver>): StorageDriver {
+    return new Proxy(driver, {
+        get(target, name) {
+            const value: unknown = Reflect.get(name in parts ? parts : target, name);
+            return typeof value === 'function' ? (value.bind(target) as unknown) : value;
+        },
+    });
+}
+
 export async function mirrorPlace(): Promise<MirrorPlace> {
     const root = await makeRoot();
     const folder = join(root, 'etc', 'keys', 'manta');
