@@ -9,7 +9,6 @@ import { show } from '../images/json';
 import type { RawImage } from '../manifest';
 import type { Call } from './call';
 
-/** Of the roles each may do all that those before it may. */
 const rank = (role: Role): number => ROLES.indexOf(role);
 
 /** @throws ApiError NotAuthorized if the role of the caller is too small for the route, or for a parameter of it */

@@ -1,6 +1,7 @@
 /** The block `auth` of the configuration: who may do what, and how well they have to prove it (daemon.md §5). */
 import { DAY, flag, oneOf, time, type KeySchema } from './key-schema';
 
+/** Each may do all that those before it may. */
 export const ROLES = ['read', 'write', 'admin'] as const;
 
 const ROLE_NAMES = ROLES.map((role) => `"${role}"`).join(', ');

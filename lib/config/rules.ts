@@ -1,7 +1,8 @@
 /** What a schema cannot say: rules between keys. Each stands under the key after whose shape it is checked. */
 import { BlockList, isIP } from 'node:net';
-import { ROLES } from './auth';
+import { authBlock, ROLES } from './auth';
 import { censorConfig } from './censor';
+import { nearestName } from './nearest';
 import { isServiceUrl, parseHost, parseNetwork } from './outbound';
 import type { AuthConfig, ChannelConfig, RoleEntry } from './types';
 
@@ -128,7 +129,12 @@ function checkOutbound(settings: Settings): string | undefined {
 }
 
 function checkAuth(settings: Settings): string | undefined {
-    const { reads, hideUnpublished, roles, requireSigned, replayWindow } = settings.auth as AuthConfig;
+    const { reads, hideUnpublished, roles, requireSigned, replayWindow, ...others } =
+        settings.auth as AuthConfig;
+    const unknown = unknownAuthKey(others);
+    if (unknown !== undefined) {
+        return unknown;
+    }
     if (reads === 'signed' && settings.mode === 'dc') {
         return 'config.auth.reads is "signed"; config.mode "dc" needs it to be "anonymous": CloudAPI and the other services of a datacenter do not sign';
     }
@@ -145,6 +151,18 @@ function checkAuth(settings: Settings): string | undefined {
         ([name, entry]) => wrongRole(name, entry, settings) !== undefined,
     );
     return wrong && wrongRole(...wrong, settings);
+}
+
+/** Elsewhere a key that nobody reads is a warning; here it may be what was to keep somebody out. */
+function unknownAuthKey(others: object): string | undefined {
+    const names = Object.keys(authBlock.properties ?? {});
+    const unknown = Object.keys(others).find((key) => !names.includes(key) && !key.startsWith('//'));
+    if (unknown === undefined) {
+        return undefined;
+    }
+    const meant = nearestName(unknown, names);
+    const choice = meant === undefined ? `it takes ${names.join(', ')}` : `did you mean "${meant}"?`;
+    return `config.auth has the key ${shown(unknown)}, which this server does not know; ${choice}`;
 }
 
 function wrongRole(name: string, entry: RoleEntry, settings: Settings): string | undefined {

@@ -115,8 +115,8 @@ function unknownIn(block: Settings, names: readonly string[], prefix: string): s
         });
 }
 
-/** Blocks of our own, whose keys no program but this one reads. */
-const ownBlocks = ['auth', 'limits', 'jobs', 'outbound'];
+/** Blocks of our own, whose keys no program but this one reads. Those of `auth` are judged by its rule. */
+const ownBlocks = ['limits', 'jobs', 'outbound'];
 
 /** Sentences about keys that nothing reads, with the name that was probably meant. Keys in `//` are comments. */
 export function unknownKeyWarnings(settings: Settings): string[] {
