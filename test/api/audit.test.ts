@@ -1,5 +1,6 @@
 /** The audit record of each request (config.md §7). */
 import assert from 'node:assert/strict';
+import sshpk from 'sshpk';
 import {
     assertError,
     at,
@@ -27,6 +28,8 @@ interface AuditRecord {
     route?: string;
     action?: string;
     remoteUser?: string;
+    keyFingerprint?: string;
+    role?: string;
     req_id: string;
     remoteAddress: string;
     remotePort: number;
@@ -49,7 +52,11 @@ describe('Audit records', () => {
     let registry: Registry;
 
     before(async () => {
-        registry = await Registry.start();
+        const [{ publicLine }] = testKeys();
+        registry = await Registry.start({
+            authKeys: { alice: [publicLine], bob: [publicLine] },
+            auth: { roles: { bob: 'write' } },
+        });
     });
     after(() => registry.stop());
 
@@ -158,6 +165,49 @@ describe('Audit records', () => {
             registry.client.put(at(uuid, `/file?${plain}`), '{}', headers),
         );
         assert.equal(record.req.url, at(uuid, `/file?${plain}`));
+    });
+
+    it('name the user, the key and the role of every signed request, refused ones included', async () => {
+        const [{ publicLine }] = testKeys();
+        const fingerprint = sshpk.parseKey(publicLine, 'ssh').fingerprint('sha256').toString();
+        const { uuid } = await registry.client.create();
+        const bob = registry.as('bob');
+        for (const [user, role, status, request] of [
+            ['alice', 'admin', 200, (headers) => registry.client.action(uuid, 'disable', {}, headers)],
+            ['alice', 'admin', 422, (headers) => registry.client.action(uuid, 'fly', {}, headers)],
+            ['alice', 'admin', 404, (headers) => registry.client.action('x', 'disable', {}, headers)],
+            ['bob', 'write', 200, (headers) => bob.action(uuid, 'enable', {}, headers)],
+            ['bob', 'write', 403, (headers) => bob.action(uuid, 'import', {}, headers)],
+            ['bob', 'write', 403, (headers) => bob.get('/state', headers)],
+            ['bob', 'write', 403, (headers) => bob.put(at(uuid, '/file?source=x'), FILE, headers)],
+            ['bob', 'write', 200, (headers) => bob.get('/images', headers)],
+            ['bob', 'write', 404, (headers) => bob.head(at(newUuid()), headers)],
+        ] satisfies [string, string, number, (headers: Record<string, string>) => Promise<unknown>][]) {
+            const record = await audited(request);
+            assert.equal(record.res.statusCode, status);
+            assert.deepEqual(
+                [record.remoteUser, record.keyFingerprint, record.role],
+                [user, fingerprint, role],
+                record.req.url,
+            );
+        }
+        assert.equal(fingerprint.slice(0, 7), 'SHA256:');
+    });
+
+    it('name nobody where nobody has proved who they are', async () => {
+        const forged = { ...signedHeaders('bob', testKeys()[1]) };
+        const { uuid } = await registry.client.create();
+        for (const path of ['/images', at(uuid, '/icon'), '/state']) {
+            for (const credentials of [{}, forged]) {
+                const record = await audited((headers) =>
+                    registry.anonymous.get(path, { ...headers, ...credentials }),
+                );
+                assert.deepEqual(
+                    [record.remoteUser, record.keyFingerprint, record.role],
+                    [undefined, undefined, undefined],
+                );
+            }
+        }
     });
 
     it('name the action', async () => {

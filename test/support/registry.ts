@@ -81,6 +81,7 @@ export class Registry {
     readonly client: Client;
     readonly anonymous: Client;
     readonly #database: LocalDatabase;
+    readonly #signed = new Map<string, { date: string; authorization: string }>();
 
     private constructor(
         readonly server: TestServer,
@@ -93,9 +94,16 @@ export class Registry {
         this.anonymous = new Client(this.url);
     }
 
-    /** Signs as another user who has the first of {@link testKeys}. */
+    /** Signs as another user who has the first of {@link testKeys}; requests of one second have one signature. */
     as(user: string): Client {
-        return new Client(this.url, () => signedHeaders(user, testKeys()[0]));
+        return new Client(this.url, () => {
+            const date = new Date();
+            const known = this.#signed.get(user);
+            const signed =
+                known?.date === date.toUTCString() ? known : signedHeaders(user, testKeys()[0], { date });
+            this.#signed.set(user, signed);
+            return { ...signed };
+        });
     }
 
     /** @param options such as a data folder to use, which is kept; by default a new one */

@@ -5,7 +5,7 @@ import { FILE, ICON, MANIFEST, md5, OTHER, OWNER, sha1, STRANGER } from './api';
 import { CHANNELS, DEFAULT_CHANNEL } from './channels';
 import { testImage } from './images';
 import { OpenLdap } from './openldap';
-import { Registry } from './registry';
+import { Registry, testKeys } from './registry';
 
 /** A server. */
 export interface Setting {
@@ -49,6 +49,28 @@ export interface Caller {
     readonly account?: string;
     /** What the caller may do; everything, everywhere, if absent. */
     readonly grant?: { readonly role: Role; readonly channels?: readonly string[] };
+}
+
+/** What makes users of callers with grants: their keys, and what they may do. */
+export function usersOf(callers: readonly Caller[]): {
+    authKeys: Record<string, string[]>;
+    roles: AuthConfig['roles'];
+} {
+    const users = callers.flatMap((caller) =>
+        caller.grant ? [{ user: userOf(caller), ...caller.grant }] : [],
+    );
+    const [key] = testKeys();
+    return {
+        authKeys: Object.fromEntries(
+            ['alice', ...users.map(({ user }) => user)].map((user) => [user, [key.publicLine]]),
+        ),
+        roles: Object.fromEntries(
+            users.map(({ user, role, channels }) => [
+                user,
+                channels ? { role, channels: [...channels] } : role,
+            ]),
+        ),
+    };
 }
 
 /** The user of a caller with a grant, by its name. */

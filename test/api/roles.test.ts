@@ -1,0 +1,170 @@
+/**
+ * Every operation by users of every role, with and without limits to channels, on servers of every mode, with and
+ * without signed reads: what is answered follows from a model of the contract (test/support/operations.ts).
+ */
+import assert from 'node:assert/strict';
+import { errorRow } from '../../lib/errors';
+import { routes } from '../../lib/routes';
+import { assertError, at, FILE, UNKNOWN } from '../support/api';
+import { ask, assertOutcome, casesOf, describeCase, expected, plantCases, type Ask } from '../support/cases';
+import { DEFAULT_CHANNEL, OTHER_CHANNEL } from '../support/channels';
+import { OPERATIONS, type Outcome } from '../support/operations';
+import { Registry } from '../support/registry';
+import { routesOf } from '../support/routes';
+import {
+    configOf,
+    nameOf,
+    OPERATOR,
+    startSetting,
+    userOf,
+    usersOf,
+    type Caller,
+    type Setting,
+} from '../support/settings';
+
+const ANONYMOUS: Caller = { name: 'an anonymous caller', signed: false };
+const READER: Caller = { name: 'a reader', signed: true, grant: { role: 'read' } };
+const WRITER: Caller = { name: 'a writer', signed: true, grant: { role: 'write' } };
+const ADMIN: Caller = { name: 'an admin', signed: true, grant: { role: 'admin' } };
+const limitedTo = (role: 'read' | 'write' | 'admin', ...channels: string[]): Caller => ({
+    name: `${role} in ${channels.join(' and ')}`,
+    signed: true,
+    grant: { role, channels },
+});
+const INSIDE = (['read', 'write', 'admin'] as const).map((role) => limitedTo(role, DEFAULT_CHANNEL));
+const OUTSIDE = (['read', 'write', 'admin'] as const).map((role) => limitedTo(role, OTHER_CHANNEL));
+const EVERYWHERE = limitedTo('admin', DEFAULT_CHANNEL, OTHER_CHANNEL);
+const CALLERS = [ANONYMOUS, OPERATOR, READER, WRITER, ADMIN, ...INSIDE, ...OUTSIDE, EVERYWHERE];
+
+/** Every caller in the default channel, and those for whom channels matter in others, about images in both. */
+const ASKS: readonly Ask[] = [
+    ...CALLERS.map((caller) => ({ caller })),
+    ...[...INSIDE, ...OUTSIDE, EVERYWHERE].flatMap((caller) => [
+        { caller, isWide: true },
+        { caller, isWide: true, channel: OTHER_CHANNEL },
+        { caller, isWide: true, channel: '*' },
+    ]),
+];
+
+const SETTINGS: readonly Setting[] = [
+    ...(['public', 'private'] as const).flatMap((mode): Setting[] => [
+        { mode, channels: true },
+        { mode, channels: true, signedReads: true },
+    ]),
+    { mode: 'private', channels: true, hides: true },
+    { mode: 'dc', channels: true, signs: true },
+    { mode: 'dc', channels: true, signs: true, hides: true },
+];
+
+/** The configuration of a server of the setting that knows all callers. */
+function serverOf(setting: Setting) {
+    const { authKeys, roles } = usersOf(CALLERS);
+    const config = configOf(setting);
+    return { ...config, authKeys, auth: { ...config.auth, roles } };
+}
+
+const statusOf = (outcome: Outcome): number =>
+    typeof outcome === 'number' ? outcome : errorRow(outcome[0]).status;
+
+describe('Every operation by role', () => {
+    for (const setting of SETTINGS) {
+        describe(nameOf(setting), () => {
+            let registry: Registry;
+            let stop: (() => Promise<void>) | undefined;
+            const config = serverOf(setting);
+            const cases = casesOf(setting, ASKS);
+            const existing = routesOf(config);
+
+            before(async function () {
+                ({ registry, stop } = await startSetting(setting, this, config));
+                await plantCases(registry, cases);
+            });
+            after(() => stop?.());
+
+            for (const { name, method } of routes) {
+                const operation = OPERATIONS[name];
+                it(name, async () => {
+                    await Promise.all(
+                        cases
+                            .filter(({ row }) => row.name === name)
+                            .map(async (one) => {
+                                const outcome = expected(one, existing);
+                                assertOutcome(one, await ask(registry, one), outcome);
+                                if (method === 'GET' && (operation?.isRead || operation?.role)) {
+                                    const head = await ask(registry, one, 'HEAD');
+                                    assert.equal(head.status, statusOf(outcome), describeCase(one));
+                                }
+                            }),
+                    );
+                });
+            }
+        });
+    }
+});
+
+describe('A parameter that needs more than its route', () => {
+    it('is the source of a file, which imports it', () => {
+        const found = routes.flatMap(({ name, parameters }) =>
+            parameters.flatMap((one) => (one.role ? [`${name} ${one.name}: ${one.role}`] : [])),
+        );
+        assert.deepEqual(found, ['AddImageFile source: admin']);
+    });
+
+    it('is refused in every form, before it is looked at; an empty one is none', async () => {
+        const { authKeys, roles } = usersOf([WRITER, ADMIN]);
+        const registry = await Registry.start({ authKeys, auth: { roles } });
+        try {
+            const { uuid } = await registry.client.create();
+            const put = (caller: Caller, query: string) =>
+                registry.as(userOf(caller)).put(at(uuid, `/file?compression=none&${query}`), FILE);
+            for (const query of [
+                'source=http://127.0.0.1:1',
+                'sourc%65=x',
+                'source=x&source=y',
+                'source=%20',
+            ]) {
+                const answer = await put(WRITER, query);
+                assertError(answer, 403, 'NotAuthorized');
+                assert.match(answer.error.message, /"a-writer".*"write".*AddImageFile.*"source".*"admin"/);
+            }
+            assertError(await put(ADMIN, 'source=x'), 422, 'InvalidParameter', 'source:Invalid');
+            assertError(await put(WRITER, 'source[]=x'), 422, 'InvalidParameter', 'source:Invalid');
+            assert.equal((await put(WRITER, 'source=')).status, 200);
+        } finally {
+            await registry.stop();
+        }
+    });
+});
+
+describe('An action', () => {
+    it('needs its own role, however it is written', async () => {
+        const { authKeys, roles } = usersOf([WRITER]);
+        const registry = await Registry.start({ authKeys, auth: { roles } });
+        try {
+            const writer = registry.as(userOf(WRITER));
+            for (const query of [
+                'action=import',
+                'action=%69mport',
+                'x=1&action=import&y',
+                'account=x&action=import-remote',
+            ]) {
+                const answer = await writer.post(at(UNKNOWN, `?${query}`), {});
+                assertError(answer, 403, 'NotAuthorized');
+            }
+            // Nobody takes these for an import.
+            for (const query of [
+                'action=import&action=update',
+                'action[]=import',
+                'ACTION=import',
+                'action=Import',
+                'action=import%00',
+            ]) {
+                const answer = await writer.post(at(UNKNOWN, `?${query}`), { action: 'import' });
+                assert.ok([404, 422].includes(answer.status), `${query}: ${answer.text}`);
+            }
+            assert.equal(await registry.record(UNKNOWN), undefined);
+        } finally {
+            await registry.stop();
+        }
+    });
+});
