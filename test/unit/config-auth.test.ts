@@ -1,6 +1,6 @@
 /** The block `auth` of the configuration (daemon.md §5): what it is by default, and what it is refused for. */
 import assert from 'node:assert/strict';
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { ConfigError, loadConfig, type Config } from '../../lib/config';
@@ -200,6 +200,15 @@ describe('config.auth', () => {
     for (const [title, settings, reason] of cases) {
         it(`is refused with ${title}`, () => assert.match(refusal(settings), reason));
     }
+
+    it('takes the examples of docs/access.md', () => {
+        const page = readFileSync(join(__dirname, '../../docs/access.md'), 'utf8');
+        const examples = [...page.matchAll(/```json\n(.*?)```/gs)].map(([, json = '']) => json);
+        assert.ok(examples.length > 0);
+        for (const example of examples) {
+            assert.deepEqual(load(JSON.parse(example) as object).warnings, []);
+        }
+    });
 
     it('means what it says for users named like members of all objects', () => {
         for (const name of ['__proto__', 'constructor', 'toString', 'hasOwnProperty', 'valueOf']) {
