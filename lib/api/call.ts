@@ -75,6 +75,8 @@ export interface Call {
     readonly signal: AbortSignal;
     readonly state: CallState;
 
+    /** Whether the request has a header more than once; of some, `headers` has the first only. Name in lower case. */
+    repeats(header: string): boolean;
     /** Size of the body as announced, in bytes; undefined if it is chunked. */
     readonly contentLength: number | undefined;
     /** The parsed body of a JSON endpoint; undefined if there is none or it is of another type.

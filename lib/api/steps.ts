@@ -21,6 +21,10 @@ export function authenticate(call: Call): void | Promise<void> {
     ) {
         return undefined;
     }
+    if (call.repeats('authorization')) {
+        // Something on the way may have judged another one than this server would.
+        throw new ApiError('UnauthorizedError', 'The request has an Authorization header more than once.');
+    }
     return auth.authenticate(call, wanted === 'strict').then((authentication) => {
         const principal = authentication?.principal;
         call.state.principal = principal;

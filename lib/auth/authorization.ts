@@ -62,6 +62,8 @@ const SYNTAX =
     'The parameters of the Authorization header cannot be read; they are written as name="value", with a comma and ' +
     'no space between them.';
 
+const REPEATED = 'The parameter "headers" of the Authorization header names a header more than once.';
+
 /** What http-signature finds wrong, and what to answer to it. */
 const FAULTS: ReadonlyMap<string, string> = new Map([
     ['bad param format', SYNTAX],
@@ -114,6 +116,9 @@ function refusalOf(err: unknown): unknown {
             return refusal(FAULTS.get(message) ?? SYNTAX);
         case 'InvalidParamsError':
             return unknownAlgorithm(message.replace(/ is not supported$/, ''));
+        case 'RangeError':
+            // Longer than a string can be: of the headers there are, each once, it would not become that.
+            return refusal(REPEATED);
         case 'MissingHeaderError':
             // All headers are there, but not this parameter, which can be signed as if it were one.
             return notInRequest('(opaque)');
@@ -162,7 +167,7 @@ export function parseAuthorization(request: SignedRequest, header: string): Clai
     }
     // Otherwise one header, named again and again, could make a text of many megabytes.
     if (signed.length > 1 && new Set(signed).size !== signed.length) {
-        throw refusal('The parameter "headers" of the Authorization header names a header more than once.');
+        throw refusal(REPEATED);
     }
     const text = bare ? signingString.replace(SIGNED_ED25519, `(algorithm): ${bare[1]}`) : signingString;
     return { keyId, algorithm, signature: taken.signature ?? params.signature, signed, text };

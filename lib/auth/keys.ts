@@ -73,6 +73,26 @@ export function parseKey(line: string): VerifyKey {
     return key;
 }
 
+/** The prime of the field that Ed25519 computes in. */
+const ED25519_PRIME = 2n ** 255n - 19n;
+
+/** The y coordinates of the eight points of Ed25519 whose multiples are only those eight again. */
+const SMALL_ORDER = new Set([
+    0n,
+    1n,
+    ED25519_PRIME - 1n,
+    0x05fc536d880238b13933c6d305acdfd5f098eff289f4c345b027b2c28f95e826n,
+    0x7a03ac9277fdc74ec6cc392cfa53202a0f67100d760b3cba4fd84d3d706a17c7n,
+]);
+
+/** Whether signatures can be made without the private key. OpenSSL verifies them (RFC 8032 does not forbid it). */
+function hasSmallOrder(key: KeyObject): boolean {
+    const point = Buffer.from(key.export({ format: 'jwk' }).x ?? '', 'base64url').reverse();
+    // The highest bit is the sign of x; a coordinate may be written as itself plus the prime.
+    const y = BigInt.asUintN(255, BigInt(`0x${point.toString('hex')}`)) % ED25519_PRIME;
+    return SMALL_ORDER.has(y);
+}
+
 function readKey(bytes: Buffer): KeyObject {
     let key: KeyObject;
     try {
@@ -81,6 +101,9 @@ function readKey(bytes: Buffer): KeyObject {
         throw new Error('the key is damaged: the bytes are not those of a public key', { cause: err });
     }
     const { modulusLength, publicExponent } = key.asymmetricKeyDetails ?? {};
+    if (key.asymmetricKeyType === 'ed25519' && hasSmallOrder(key)) {
+        throw new Error('the Ed25519 key is one of the few that everybody can make signatures for');
+    }
     if (key.asymmetricKeyType === 'rsa') {
         if (modulusLength === undefined || modulusLength < FEWEST_RSA_BITS) {
             throw new Error(

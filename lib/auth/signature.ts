@@ -47,6 +47,17 @@ function hasBody(headers: Headers): boolean {
     return Number(headers['content-length'] ?? 0) > 0 || headers['transfer-encoding'] !== undefined;
 }
 
+/** The bytes of a signature, which has to be written in the one way that base64 has for them. @throws ApiError */
+function decode(signature: string): Buffer {
+    const bytes = Buffer.from(signature, 'base64');
+    if (bytes.toString('base64') !== signature) {
+        throw refusal(
+            'The parameter "signature" of the Authorization header has to be in base64, with its padding and nothing else.',
+        );
+    }
+    return bytes;
+}
+
 function covers(signed: readonly string[], name: string): boolean {
     return REQUEST_TARGET.includes(name)
         ? REQUEST_TARGET.some((other) => signed.includes(other))
@@ -101,7 +112,7 @@ export class SignatureAuthenticator implements Authenticator {
                 `The signature algorithm is ${shown(claim.algorithm)}, which works with a shared secret; ${TAKEN}.`,
             );
         }
-        const key = this.#findKey(claim, algorithm);
+        const key = this.#findKey(claim, algorithm, decode(claim.signature));
         if (!key) {
             throw refusal(
                 `No key of user ${shown(claim.keyId)} verifies the signature: the server has to know the user's key, ` +
@@ -154,15 +165,18 @@ export class SignatureAuthenticator implements Authenticator {
     }
 
     /** The user's key that made the signature; undefined if none did, or there is no such user (checks 12 and 13). */
-    #findKey({ keyId, signature, text }: Claim, { keyType, digest }: Algorithm): VerifyKey | undefined {
+    #findKey(
+        { keyId, text }: Claim,
+        { keyType, digest }: Algorithm,
+        signature: Buffer,
+    ): VerifyKey | undefined {
         const { keys, log } = this.parts;
         const own = keys.of(keyId);
         const standIns = keys.standIn(keyId);
         const data = Buffer.from(text);
-        const bytes = Buffer.from(signature, 'base64');
         const found = (own.length > 0 ? own : standIns).find(({ key, type, fingerprint }) => {
             try {
-                return type === keyType && verify(digest, data, key, bytes);
+                return type === keyType && verify(digest, data, key, signature);
             } catch (err) {
                 // OpenSSL can be set up to do without an old algorithm.
                 log.warn({ err, user: keyId, fingerprint }, 'a signature cannot be verified with this key');

@@ -91,6 +91,11 @@ export class HttpCall implements Call {
     get headers(): Request['headers'] {
         return this.req.headers;
     }
+    repeats(header: string): boolean {
+        // Names and values in turn.
+        const isName = (text: string, n: number) => n % 2 === 0 && text.toLowerCase() === header;
+        return this.req.rawHeaders.filter(isName).length > 1;
+    }
     get query(): Query {
         return (this.#query ??= new Query(this.search));
     }
