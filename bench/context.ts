@@ -1,5 +1,5 @@
 import type { Measure } from './measure';
-import { Registry } from './registry';
+import { Registry, type RegistryOptions } from './registry';
 import type { Scale } from './scale';
 import { seed } from './seed';
 import type { Load } from './load';
@@ -30,9 +30,12 @@ export class Context {
     }
 
     /** A server; stop it, so that the next work has the machine for itself. */
-    startRegistry(dataDir: string, firstPath?: string): Promise<Registry> {
+    startRegistry(
+        dataDir: string,
+        options: Pick<RegistryOptions, 'config' | 'firstPath'> = {},
+    ): Promise<Registry> {
         const { workplace, cpuProf } = this;
-        return Registry.start(workplace, { dataDir, cpuProf, ...(firstPath !== undefined && { firstPath }) });
+        return Registry.start(workplace, { dataDir, cpuProf, ...options });
     }
 }
 

@@ -8,7 +8,8 @@ export interface Measure {
     readonly floor?: number;
     /** Median of the rounds' ratios to the floor. */
     readonly ratio?: number;
-    readonly target: Target;
+    /** Absent if the number is there to be seen only. */
+    readonly target?: Target;
 }
 
 /** At most or at least so much, of the value itself or of its ratio to the floor. */
@@ -28,13 +29,14 @@ export const units = {
     throughput: { name: 'GiB/s', digits: 2 },
     mebibytes: { name: 'MiB', digits: 0 },
     time: { name: 'ms', digits: 0 },
+    microsecondsPassed: { name: 'µs', digits: 2 },
     perSecond: { name: '/CPU s', digits: 0 },
 } satisfies Record<string, Unit>;
 
-/** Whether the target is met; undefined if what it is about was not measured. */
+/** Whether the target is met; undefined if there is none, or what it is about was not measured. */
 export function isMet({ value, ratio, target }: Measure): boolean | undefined {
-    const judged = target.of === 'value' ? value : ratio;
-    if (judged === undefined) {
+    const judged = target?.of === 'value' ? value : ratio;
+    if (target === undefined || judged === undefined) {
         return undefined;
     }
     return 'most' in target ? judged <= target.most : judged >= target.least;

@@ -23,6 +23,8 @@ export interface RegistryOptions {
     readonly cpuProf: string | undefined;
     /** What the first request asks for. */
     readonly firstPath?: string;
+    /** Keys of the configuration beside those that every server here has. */
+    readonly config?: object;
 }
 
 let count = 0;
@@ -39,13 +41,13 @@ export class Registry {
     /** Starts a server; it has answered when this resolves. */
     static async start(
         workplace: Workplace,
-        { dataDir, cpuProf, firstPath = '/ping' }: RegistryOptions,
+        { dataDir, cpuProf, firstPath = '/ping', config = {} }: RegistryOptions,
     ): Promise<Registry> {
         const port = await freePort();
         const name = workplace.file(`server-${count++}`);
         const log = `${name}.log`;
         await mkdir(dataDir, { recursive: true });
-        await writeFile(`${name}.json`, JSON.stringify(configuration(dataDir, port)));
+        await writeFile(`${name}.json`, JSON.stringify({ ...configuration(dataDir, port), ...config }));
         const output = openSync(log, 'a');
         const profile = cpuProf === undefined ? [] : ['--cpu-prof', `--cpu-prof-dir=${cpuProf}`];
         const begun = performance.now();

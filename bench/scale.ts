@@ -21,8 +21,12 @@ export interface Scale {
     /** Uploads at the same time, and the bytes that they bring together. */
     readonly streams: readonly number[];
     readonly streamBytes: number;
-    /** Requests at the verifier per round. */
-    readonly verifications: number;
+    /** Signed requests, no two the same, that the verifier is given again and again. */
+    readonly signatures: number;
+    /** Seconds of processor time for which it is, per round. */
+    readonly verifySeconds: number;
+    /** Requests of each kind that are refused. */
+    readonly refusals: number;
 }
 
 const MIB = 1 << 20;
@@ -43,7 +47,9 @@ export const full: Scale = {
     fileBytes: GIB,
     streams: [1, 8, 32],
     streamBytes: 256 * MIB,
-    verifications: 5000,
+    signatures: 500,
+    verifySeconds: 0.2,
+    refusals: 4000,
 };
 
 /** For a look at whether everything still runs: seconds, and numbers that mean nothing. */
@@ -60,5 +66,7 @@ export const quick: Scale = {
     fileBytes: 8 * MIB,
     streams: [1, 8],
     streamBytes: 8 * MIB,
-    verifications: 100,
+    signatures: 10,
+    verifySeconds: 0.005,
+    refusals: 20,
 };

@@ -15,6 +15,9 @@ function show(value: number | undefined, { name, digits }: Unit): string {
 }
 
 function showTarget({ target, unit }: Measure): string {
+    if (target === undefined) {
+        return NOTHING;
+    }
     const bound = 'most' in target ? `≤ ${limit(target.most)}` : `≥ ${limit(target.least)}`;
     return target.of === 'ratio' ? `${bound} × floor` : `${bound} ${unit.name}`;
 }

@@ -3,6 +3,7 @@ import { download } from './download';
 import { filters } from './filters';
 import { lists } from './lists';
 import { memory } from './memory';
+import { refusals } from './refusals';
 import { smallReads } from './small-reads';
 import { start } from './start';
 import { upload } from './upload';
@@ -15,6 +16,7 @@ export const works: Readonly<Record<string, Work>> = {
     filters,
     start,
     verify: verifySignatures,
+    refusals,
     download,
     upload,
     memory,

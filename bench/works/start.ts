@@ -16,7 +16,7 @@ export async function start(context: Context): Promise<Measure[]> {
     const dataDir = await context.seeded(scale.manyImages);
     const resident: number[] = [];
     const server = async () => {
-        const registry = await context.startRegistry(dataDir, `/images/${imageUuid(0)}`);
+        const registry = await context.startRegistry(dataDir, { firstPath: `/images/${imageUuid(0)}` });
         await registry.atRest();
         resident.push(registry.residentBytes());
         await registry.stop();
