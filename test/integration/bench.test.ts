@@ -46,13 +46,17 @@ describe('npm run bench', function () {
         'list by account, first of its process',
         'start with 1,000 images: first answer',
         'start with 1,000 images: memory',
-        'verify a signature, RSA-2048',
+        'verify a signature, RSA-2048: number',
+        'verify a signature, ECDSA P-521',
+        'verify a signature, Ed25519',
+        'refuse an unknown user, RSA-4096, in the verifier',
+        'refuse an unknown user, 3 keys, over HTTP: difference',
         'GET file, 8 MiB: throughput',
         'PUT file, 8 MiB, durable: processor',
         'PUT of 8 file(s) at once',
     ]) {
         it(`measures "${work.trim()}"`, () => {
-            assert.match(lineOf(work), /\s[\d.,]+ (CPU |GiB|MiB|ms|\/CPU).*(yes|NO|–)$/);
+            assert.match(lineOf(work), /\s[\d.,]+ (CPU |GiB|MiB|ms|µs|\/CPU).*(yes|NO|–)$/);
         });
     }
 
