@@ -2,9 +2,10 @@
 import { BlockList, isIP } from 'node:net';
 import { authBlock, ROLES } from './auth';
 import { censorConfig } from './censor';
+import { checkManta } from './manta';
 import { nearestName } from './nearest';
 import { isServiceUrl, parseHost, parseNetwork } from './outbound';
-import type { AuthConfig, ChannelConfig, RoleEntry } from './types';
+import type { AuthConfig, ChannelConfig, MantaConfig, RoleEntry } from './types';
 
 /** A merged configuration whose shape is being checked. */
 export type Settings = Record<string, unknown>;
@@ -197,7 +198,10 @@ export const rules: Readonly<Record<string, Rule>> = {
         settings.databaseType === 'moray' && settings.moray === undefined
             ? 'config.moray is missing; config.databaseType "moray" needs it to be an object with "host" and "port"'
             : undefined,
-    manta: requiredByStorage('manta', 'an object with "url", "user", "key" and "keyId"'),
+    manta: (settings) =>
+        settings.manta === undefined
+            ? requiredByStorage('manta', 'an object with "url", "user", "key" and "keyId"')(settings)
+            : checkManta(settings.manta as MantaConfig),
     s3: requiredByStorage('s3', 'an object with "bucket"'),
     imgapiUrlFromDatacenter: checkDatacenters,
     logLevel: checkLogLevel,

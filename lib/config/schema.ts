@@ -20,6 +20,7 @@ import {
     urlBlock,
     type KeySchema,
 } from './key-schema';
+import { mantaBlock } from './manta';
 import { DENIED_BY_DEFAULT } from './outbound';
 
 const properties: Record<string, KeySchema> = {
@@ -133,29 +134,9 @@ const properties: Record<string, KeySchema> = {
         expected: `an array of at least one of ${STORAGE_TYPES.map((type) => `"${type}"`).join(', ')}`,
         description:
             'Where image files may be kept. Local disk is always there as a spool, listed or not. ' +
-            'This version keeps files on local disk only.',
+            'This version has no driver for `s3` yet.',
     },
-    manta: reserved({
-        type: 'object',
-        expected: 'an object with "url", "user", "key" and "keyId"',
-        required: ['url', 'user', 'key', 'keyId'],
-        properties: {
-            url: text(
-                'the URL of Manta',
-                'URL of Manta; the block is required if `storageTypes` lists `manta`.',
-            ),
-            user: text('a Manta account name', 'Account that owns the files.'),
-            key: text('the path of a private key', 'Path of the private key of the account.'),
-            keyId: text('the fingerprint of the key', 'Fingerprint of that key.'),
-            baseDir: optionalText('a folder name', 'Folder under `/<user>/stor`. Absent or empty: `imgapi`.'),
-            rootDir: optionalText(
-                'computed by the server',
-                'Computed from the others; a given value is replaced.',
-            ),
-            insecure: flag('Do not verify the certificate of Manta.'),
-            remote: flag('Manta is in another place: images of `adminUuid` stay on local disk.'),
-        },
-    }),
+    manta: mantaBlock,
     s3: reserved({
         type: 'object',
         expected: 'an object with "bucket"',

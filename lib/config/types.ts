@@ -24,6 +24,7 @@ export interface UfdsConfig {
     retry: { maxDelay?: number; maxTimeout?: number };
 }
 
+/** Times in ms. */
 export interface MantaConfig {
     url: string;
     user: string;
@@ -35,6 +36,9 @@ export interface MantaConfig {
     rootDir: string;
     insecure?: boolean;
     remote?: boolean;
+    connectTimeout: number;
+    answerTimeout: number;
+    idleTimeout: number;
 }
 
 export interface S3Config {

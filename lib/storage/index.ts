@@ -4,13 +4,29 @@ import type { Config } from '../config/types';
 import { ApiError } from '../errors';
 import type { StorageType } from '../manifest';
 import type { StorageDriver, StorageSet } from './driver';
+import { VERSION } from '../version';
 import { createLocalStorage } from './local';
+import { createMantaStorage } from './manta';
 
 type CreateDriver = (config: Config, log: Logger) => StorageDriver;
 
 /** Every driver there is. */
 export const drivers: Partial<Record<StorageType, CreateDriver>> = {
     local: ({ dataDir }) => createLocalStorage({ dataDir }),
+    manta: ({ manta, maxSockets, serverName }, log) => {
+        if (manta === undefined) {
+            throw new TypeError('The storage "manta" needs its block of the configuration.');
+        }
+        const { connectTimeout, answerTimeout, idleTimeout, insecure = false, ...where } = manta;
+        return createMantaStorage({
+            ...where,
+            insecure,
+            maxSockets,
+            timeouts: { connect: connectTimeout, answer: answerTimeout, idle: idleTimeout },
+            userAgent: serverName ?? `IMGAPI/${VERSION}`,
+            log,
+        });
+    },
 };
 
 /** The storages of this server, by their type. */

@@ -23,3 +23,20 @@ export function assertPrefix(prefix: string): void {
     }
     assertKey(prefix.slice(0, -1));
 }
+
+/** A name with an id of its own: `file0-<uuid>`. */
+export const NAME_WITH_ID = /^(.+)-([0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})$/;
+
+/** The last segment of a key. */
+export function nameOf(key: string): string {
+    return key.slice(key.lastIndexOf('/') + 1);
+}
+
+/** The key under which an object without an id in its name is received. @throws TypeError if the id is no uuid */
+export function unfinishedKey(key: string, id: string): string {
+    const unfinished = `${key}.${id}`;
+    if (!isKeySegment(nameOf(unfinished))) {
+        throw new TypeError(`"${id}" cannot be the id of an unfinished object: it must be a uuid.`);
+    }
+    return unfinished;
+}

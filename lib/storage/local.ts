@@ -14,7 +14,7 @@ import type {
     StorageDriver,
 } from './driver';
 import { faultPoint } from '../fault';
-import { assertKey, assertPrefix, isKeySegment } from './key';
+import { assertKey, assertPrefix, isKeySegment, NAME_WITH_ID, unfinishedKey } from './key';
 import { FileBody } from './local-body';
 import { isAbsent, onDisk, storageError, systemCode } from './local-errors';
 import { createInFolder, removeFile, removeIfEmpty, syncFolder, syncMadeFolders } from './local-files';
@@ -24,9 +24,6 @@ export interface LocalStorageOptions {
     /** The folder that holds `images/` and `archive/`. */
     dataDir: string;
 }
-
-/** A name with an id of its own: `file0-<uuid>`. */
-const NAME_WITH_ID = /^(.+)-([0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})$/;
 
 /** What `link` says when the two names cannot share one file: then the bytes are copied. */
 const CANNOT_LINK = new Set(['EXDEV', 'EPERM', 'EMLINK', 'ENOTSUP', 'EOPNOTSUPP', 'ENOSYS']);
@@ -53,20 +50,14 @@ async function unlessAbsent<T>(call: Promise<T>): Promise<T | undefined> {
 }
 
 /**
- * The name under which the object of this name is received. `file0-<id>` becomes `file0.<id>`, the form that
- * operators' tools know as an upload in flight; a name without an id gets the one given, or a random one.
+ * The file in which the object of this path is received. `file0-<id>` becomes `file0.<id>`, the form that operators'
+ * tools know as an upload in flight; a name without an id gets the one given, or a random one.
  */
-function stagingName(name: string, given = randomUUID() as string): string {
-    const [, stem, id] = NAME_WITH_ID.exec(name) ?? [];
-    return stem !== undefined && id !== undefined ? `${stem}.${id}` : `${name}.${given}`;
-}
-
-function stagingPath(path: string, id?: string): string {
-    const name = stagingName(basename(path), id);
-    if (!isKeySegment(name)) {
-        throw new TypeError(`"${id ?? ''}" cannot be the id of an unfinished object: it must be a uuid.`);
-    }
-    return join(dirname(path), name);
+function stagingPath(path: string, given = randomUUID() as string): string {
+    const [, stem, id] = NAME_WITH_ID.exec(basename(path)) ?? [];
+    return stem !== undefined && id !== undefined
+        ? join(dirname(path), `${stem}.${id}`)
+        : unfinishedKey(path, given);
 }
 
 class LocalStorage implements StorageDriver {

@@ -187,7 +187,7 @@ export class MantaObjects {
         request: IncomingMessage,
         response: ServerResponse,
         most: number,
-    ): Promise<{ size: number; md5: string; file: string }> {
+    ): Promise<{ size: number; md5: string; file: string | undefined }> {
         const file = randomUUID();
         const hash = createHash('md5');
         let size = 0;
@@ -221,7 +221,10 @@ export class MantaObjects {
                     `Content-MD5 expected ${String(announced)}, but was ${md5}`,
                 );
             }
-            return { size, md5, file };
+            if (size === 0) {
+                await this.#remove(file);
+            }
+            return { size, md5, file: size === 0 ? undefined : file };
         } catch (err) {
             await this.#remove(file);
             throw err;

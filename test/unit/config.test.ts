@@ -228,6 +228,31 @@ describe('loadConfig (config.md §1 to §3)', () => {
                 /^config\.manta\.user is missing; /,
             ],
             ['a Manta user that is no text', { manta: { ...manta, user: 7 } }, /^config\.manta\.user is 7; /],
+            [
+                'a Manta URL of another protocol',
+                { manta: { ...manta, url: 'ftp://manta' } },
+                /^config\.manta\.url is "ftp:\/\/manta"; /,
+            ],
+            [
+                'a Manta URL with a path',
+                { manta: { ...manta, url: 'manta.example.com/joe' } },
+                /^config\.manta\.url is "manta\.example\.com\/joe"; /,
+            ],
+            [
+                'a Manta URL with credentials',
+                { manta: { ...manta, url: 'https://joe:x@manta' } },
+                /^config\.manta\.url is /,
+            ],
+            [
+                'a Manta user that is a path',
+                { manta: { ...manta, user: 'joe/sub' } },
+                /^config\.manta\.user is "joe\/sub"; /,
+            ],
+            [
+                'a Manta folder that leads elsewhere',
+                { manta: { ...manta, baseDir: '../x' } },
+                /^config\.manta\.baseDir is "\.\.\/x"; /,
+            ],
             ['S3 without its block', { storageTypes: ['s3'] }, /^config\.s3 is missing; /],
             ['S3 without a bucket', { s3: {} }, /^config\.s3\.bucket is missing; /],
             ['an unknown database', { databaseType: 'mysql' }, /^config\.databaseType is "mysql"; /],

@@ -1,0 +1,75 @@
+/** Who this server is to Manta: an account and one of its keys (manta.md §2). */
+import sshpk from 'sshpk';
+import { readKeyFile } from '../signing/key-file';
+import { authorization } from '../signing/request';
+import { SigningError, type Signer } from '../signing/signer';
+
+export class MantaIdentity {
+    /** MD5 fingerprint of the key, by which Manta knows it. */
+    readonly fingerprint: string;
+    readonly #signer: Signer;
+    readonly #user: string;
+
+    private constructor(user: string, signer: Signer) {
+        this.#user = user;
+        this.#signer = signer;
+        this.fingerprint = signer.key.fingerprint('md5').toString('hex');
+    }
+
+    /**
+     * Reads the private key.
+     * @param path of a private key without a passphrase
+     * @throws Error in a sentence that names the path and says what to do
+     */
+    static async read(user: string, path: string): Promise<MantaIdentity> {
+        let file;
+        try {
+            file = await readKeyFile(path);
+        } catch (error) {
+            if (!(error instanceof SigningError)) {
+                throw error;
+            }
+            throw unusable(path, `has to name a private key: ${error.message}`, error);
+        }
+        if ('signer' in file) {
+            return new MantaIdentity(user, file.signer);
+        }
+        throw file.encrypted
+            ? unusable(
+                  path,
+                  'names a key with a passphrase, which nobody could type in when the server starts. ' +
+                      `Take it away with "ssh-keygen -p -f ${path}", or name another key of the account.`,
+              )
+            : unusable(path, 'names a public key. Name its private half, the file without ".pub".');
+    }
+
+    /** Whether a fingerprint (MD5 or SHA256, as `ssh-keygen -l` prints it) is that of the key. */
+    isNamedBy(keyId: string): boolean {
+        try {
+            return sshpk.parseFingerprint(keyId).matches(this.#signer.key);
+        } catch {
+            return false;
+        }
+    }
+
+    /** The headers that sign a request made now. */
+    async headers(): Promise<{ date: string; authorization: string }> {
+        const date = new Date().toUTCString();
+        const [algorithm] = this.#signer.algorithms;
+        if (algorithm === undefined) {
+            throw new TypeError('A signer has at least one algorithm.');
+        }
+        return {
+            date,
+            authorization: await authorization(this.#signer, {
+                keyId: `/${this.#user}/keys/${this.fingerprint}`,
+                algorithm,
+                request: { names: ['date'], headers: new Map([['date', date]]) },
+            }),
+        };
+    }
+}
+
+function unusable(path: string, why: string, cause?: unknown): Error {
+    return new Error(`config.manta.key is ${JSON.stringify(path)}; it ${why}`, { cause });
+}
