@@ -9,6 +9,8 @@ describeStorage('manta', async () => {
     const manta = await account.serve();
     return {
         driver: account.storage(manta.url),
+        twin: account.storage(`${manta.url.toUpperCase()}/`),
+        stranger: account.storage(manta.url, { rootDir: '/imgapi/stor/other' }),
         leftovers: async () => [...manta.objects, ...manta.directories.filter((path) => IMAGE.test(path))],
         remove: async () => {
             await manta.stop();
