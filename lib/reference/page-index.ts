@@ -88,7 +88,7 @@ function facts({ version, server }: Subject): Html {
                 signatures ? `HTTP Signature, for ${signed}` : 'none: everybody may do everything',
             ],
             ...(hidesUnpublished ? [['Images that are not active', 'there for signed requests only']] : []),
-            ...(signatures && roles ? [['Users', 'have roles; each endpoint tells which one it needs']] : []),
+            ...(roles ? [['Users', 'have roles; each endpoint tells which one it needs']] : []),
             ['Channels', channels.length > 0 ? inline(channels.map(code)) : 'none'],
         );
     }

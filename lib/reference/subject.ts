@@ -30,12 +30,13 @@ export function serverFacts({
     channels,
     auth: { reads, hideUnpublished, roles },
 }: RouteConfig): ServerFacts {
+    const signatures = authType === 'signature';
     return {
         mode,
-        signatures: authType === 'signature',
+        signatures,
         signedReads: reads === 'signed',
         hidesUnpublished: hideUnpublished,
-        roles: Object.keys(roles).length > 0,
+        roles: signatures && Object.keys(roles).length > 0,
         channels: (channels ?? []).map(({ name }) => name),
     };
 }

@@ -168,3 +168,21 @@ describe('An action', () => {
         }
     });
 });
+
+describe('Roles where nobody is asked', () => {
+    it('have no effect', async () => {
+        const { authKeys, roles } = usersOf([READER]);
+        const registry = await Registry.start({ authType: 'none', authKeys, auth: { roles } });
+        try {
+            for (const client of [registry.anonymous, registry.as(userOf(READER))]) {
+                const { uuid } = await client.createActive();
+                assert.equal((await client.get('/state')).status, 200);
+                assert.equal((await client.delete(at(uuid))).status, 204);
+            }
+            const page = (await registry.anonymous.get('/docs/endpoints.html')).text;
+            assert.doesNotMatch(page, /NotAuthorized|the role/);
+        } finally {
+            await registry.stop();
+        }
+    });
+});

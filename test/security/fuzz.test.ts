@@ -181,10 +181,13 @@ const LOOPBACK = { deny: ['0.0.0.0/0', '::/0'], allow: ['127.0.0.1', '::1'] };
 const SERVERS: readonly FuzzedServer[] = [
     { name: 'an open server', share: 0.3, mode: 'public', config: { authType: 'none' } },
     {
-        name: 'a server with signatures and channels',
+        name: 'a server with signatures and channels, of which the user has one',
         share: 0.15,
         mode: 'public',
-        config: { channels: CHANNELS },
+        config: {
+            channels: CHANNELS,
+            auth: { hideUnpublished: true, roles: { alice: { role: 'write', channels: ['dev'] } } },
+        },
     },
     {
         name: 'a private server that imports from itself',
