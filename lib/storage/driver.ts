@@ -66,10 +66,44 @@ export interface ObjectReader {
 export interface StorageCapabilities {
     /** Can answer a read with a URL of its own (`presignRedirect`). */
     readonly presign: boolean;
-    /** `exportTo` works: objects can be copied to paths of the users' own. */
+    /** {@link StorageDriver.exports} is there: objects can be copied to paths of the users' own. */
     readonly export: boolean;
     /** Staged bytes under a key that ends in `-<uuid>` cannot be read before the commit. */
     readonly hidesStaged: boolean;
+}
+
+export interface ExportOptions {
+    contentType: string;
+    /** Aborts it; it then rejects with the signal's reason. */
+    signal?: AbortSignal;
+}
+
+export interface ExportCopyOptions extends ExportOptions {
+    /** Size in bytes and MD5 (base64) of the object: a copy that differs is not left there. @throws ApiError Download */
+    size: number;
+    contentMD5?: string;
+}
+
+/**
+ * The places outside of what a storage keeps for this server, to which images can be exported: paths of the users' own
+ * in Manta (absolute, `/login/stor/…`), and in S3 keys below the one prefix that the operator sets aside for them (and
+ * without that prefix). Their segments are any text without control characters, none of them empty, `.` or `..`.
+ *
+ * What is said to be refused is so by the fault of whoever named the path: it does not exist, or the user of this
+ * server may not write there. That says nothing about whether the storage can be used.
+ */
+export interface StorageExports {
+    /** Whether the path is a folder, so that what is exported to it is put into it. Without folders, it never is. */
+    isFolder(path: string, signal?: AbortSignal): Promise<boolean>;
+    /** Puts bytes at the path; what is there is replaced as a whole. @throws ExportRefused */
+    exportBytes(path: string, bytes: Buffer, options: ExportOptions): Promise<void>;
+    /** Puts the content of an object at the path in the same way; false if there is no such object. @throws ExportRefused */
+    exportObject(key: string, path: string, options: ExportCopyOptions): Promise<boolean>;
+}
+
+/** Nothing can be exported to a path, and the storage is not at fault. The message says why, for whoever named it. */
+export class ExportRefused extends Error {
+    override readonly name = 'ExportRefused';
 }
 
 export interface StorageDriver {
@@ -102,6 +136,8 @@ export interface StorageDriver {
     copy(from: string, to: string): Promise<ObjectInfo | undefined>;
     /** The objects whose key starts with the prefix (whole segments, ends in `/`), in no promised order, unfinished ones included. */
     list(prefix: string): AsyncIterable<ObjectInfo>;
+    /** There if, and only if, `capabilities.export` says so. */
+    readonly exports?: StorageExports;
 }
 
 /** Folder of an image's objects (storage.md §1): `images/UUU/U/`. */
