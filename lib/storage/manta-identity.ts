@@ -1,5 +1,6 @@
 /** Who this server is to Manta: an account and one of its keys (manta.md §2). */
 import sshpk from 'sshpk';
+import type { Algorithm } from '../signing/algorithms';
 import { readKeyFile } from '../signing/key-file';
 import { authorization } from '../signing/request';
 import { SigningError, type Signer } from '../signing/signer';
@@ -8,11 +9,13 @@ export class MantaIdentity {
     /** MD5 fingerprint of the key, by which Manta knows it. */
     readonly fingerprint: string;
     readonly #signer: Signer;
+    readonly #algorithm: Algorithm;
     readonly #user: string;
 
-    private constructor(user: string, signer: Signer) {
+    private constructor(user: string, signer: Signer, algorithm: Algorithm) {
         this.#user = user;
         this.#signer = signer;
+        this.#algorithm = algorithm;
         this.fingerprint = signer.key.fingerprint('md5').toString('hex');
     }
 
@@ -32,7 +35,15 @@ export class MantaIdentity {
             throw unusable(path, `has to name a private key: ${error.message}`, error);
         }
         if ('signer' in file) {
-            return new MantaIdentity(user, file.signer);
+            // Manta reads no signatures with SHA-384, not even those of keys whose own digest that is.
+            const algorithm = file.signer.algorithms.find(({ digest }) => digest !== 'sha384');
+            if (algorithm === undefined) {
+                throw unusable(
+                    path,
+                    'names a key of a kind that Manta does not take. Name an RSA or ECDSA key.',
+                );
+            }
+            return new MantaIdentity(user, file.signer, algorithm);
         }
         throw file.encrypted
             ? unusable(
@@ -55,15 +66,11 @@ export class MantaIdentity {
     /** The headers that sign a request made now. */
     async headers(): Promise<{ date: string; authorization: string }> {
         const date = new Date().toUTCString();
-        const [algorithm] = this.#signer.algorithms;
-        if (algorithm === undefined) {
-            throw new TypeError('A signer has at least one algorithm.');
-        }
         return {
             date,
             authorization: await authorization(this.#signer, {
                 keyId: `/${this.#user}/keys/${this.fingerprint}`,
-                algorithm,
+                algorithm: this.#algorithm,
                 request: { names: ['date'], headers: new Map([['date', date]]) },
             }),
         };

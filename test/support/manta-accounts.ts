@@ -17,6 +17,9 @@ const ALGORITHMS = new Set([
     'ED25519-SHA512',
 ]);
 
+/** By how much a signed date may be off, in ms. */
+const MOST_SKEW = 300_000;
+
 /** MD5 of a public key line as Manta lists keys: hex in pairs. */
 export function md5Fingerprint(publicLine: string): string {
     const blob = Buffer.from(publicLine.split(' ')[1] ?? '', 'base64');
@@ -44,8 +47,12 @@ export class MantaAccounts {
         this.#keys.get(login)?.clear();
     }
 
-    /** The login that has signed the request. @throws MantaError */
-    caller(request: IncomingMessage): string {
+    /**
+     * The login that has signed the request.
+     * @param clockAhead by how many ms the clock of the server is ahead of ours
+     * @throws MantaError
+     */
+    caller(request: IncomingMessage, clockAhead: number): string {
         const { authorization } = request.headers;
         if (authorization === undefined) {
             throw new MantaError('AuthorizationRequired', 'Authorization is required');
@@ -54,6 +61,9 @@ export class MantaAccounts {
             throw new MantaError('AuthorizationSchemeNotAllowed', 'only signatures are taken');
         }
         const signature = parse(request);
+        if (Math.abs(clockAhead) > MOST_SKEW) {
+            throw invalidHeader(`clock skew of ${clockAhead / 1000}s was greater than 300s`);
+        }
         if (!ALGORITHMS.has(signature.algorithm)) {
             throw new MantaError('InvalidAlgorithm', `${signature.algorithm} is not supported`);
         }
@@ -82,9 +92,10 @@ function parse(request: IncomingMessage): ParsedSignature {
         return parseRequest({ method, url, httpVersion, headers });
     } catch (err) {
         // A date that is off by more than five minutes is one of these.
-        throw new MantaError(
-            'InvalidHeader',
-            `Invalid Signature Authorization header: ${(err as Error).message}`,
-        );
+        throw invalidHeader((err as Error).message);
     }
+}
+
+function invalidHeader(why: string): MantaError {
+    return new MantaError('InvalidHeader', `Invalid Signature Authorization header: ${why}`);
 }

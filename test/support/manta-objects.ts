@@ -150,6 +150,20 @@ export class MantaObjects {
             .end();
     }
 
+    /** Makes an empty object. */
+    plant(path: string): void {
+        this.#tree.put(path, {
+            type: 'object',
+            mtime: new Date(),
+            etag: randomUUID(),
+            contentType: 'application/octet-stream',
+            durability: DEFAULT_COPIES,
+            size: 0,
+            md5: EMPTY_MD5,
+            file: undefined,
+        });
+    }
+
     async get(object: MantaObject, request: IncomingMessage, response: ServerResponse): Promise<void> {
         response.setHeader('etag', object.etag);
         response.setHeader('last-modified', object.mtime.toUTCString());

@@ -39,6 +39,10 @@ export class MantaServer {
     /** Meets each request before Manta does. */
     trouble: MantaTrouble | undefined;
     port = 0;
+    /** How many connections were ever made. */
+    accepted = 0;
+    /** By how many ms its clock is ahead of ours. */
+    clockAhead = 0;
     readonly #tree = new MantaTree();
     readonly #objects: MantaObjects;
     readonly #folder: string;
@@ -91,8 +95,14 @@ export class MantaServer {
         return this.#objects.limits;
     }
 
-    entry(path: string): MantaEntry | undefined {
-        return this.#tree.get(path);
+    /** Puts an empty object under a path, past the protocol. */
+    plant(path: string): void {
+        this.#objects.plant(path);
+    }
+
+    /** Takes an entry away, past the protocol. */
+    remove(path: string): void {
+        this.#tree.delete(path);
     }
 
     /** Stops listening and cuts every connection; what is stored stays, and nothing else. */
@@ -132,6 +142,7 @@ export class MantaServer {
         // With a listener for it, it is ours to say when the body may come.
         server.on('checkContinue', listener);
         server.on('connection', (socket: Socket) => {
+            this.accepted++;
             this.#sockets.add(socket);
             socket.on('error', () => undefined).once('close', () => this.#sockets.delete(socket));
         });
@@ -149,6 +160,7 @@ export class MantaServer {
         }
         response.setHeader('x-request-id', request.headers['x-request-id'] ?? randomUUID());
         response.setHeader('x-server-name', 'manta-stand-in');
+        response.setHeader('date', new Date(Date.now() + this.clockAhead).toUTCString());
         try {
             await this.#handle(method, request, response);
         } catch (err) {
@@ -169,7 +181,7 @@ export class MantaServer {
     }
 
     async #handle(method: string, request: IncomingMessage, response: ServerResponse): Promise<void> {
-        const caller = this.accounts.caller(request);
+        const caller = this.accounts.caller(request, this.clockAhead);
         const { path, query } = parseTarget(request.url ?? '');
         if (path.split('/')[1] !== caller) {
             throw new MantaError('AuthorizationFailed', `${caller} is not allowed to access ${path}`);
