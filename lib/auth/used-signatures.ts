@@ -51,7 +51,7 @@ export class UsedSignatures {
      * Uses up a signature that has verified.
      *
      * What is remembered is the key and the text, not the signature: of one ECDSA signature anybody can make another
-     * that verifies as well, and base64 can be written in several ways.
+     * that verifies as well, and what is one in base64 is up to whoever decodes it.
      *
      * @param expires when its date is refused anyway, in ms
      * @throws ApiError UnauthorizedError if it was used before; ServiceUnavailableError if that cannot be known
