@@ -5,6 +5,7 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import sshpk from 'sshpk';
+import { Connection } from '../../lib/db/local-connection';
 import { assertError, type Answer } from '../support/api';
 import { makeKey, signedHeaders, type TestKey } from '../support/keys';
 import { Registry, testKeys } from '../support/registry';
@@ -126,6 +127,22 @@ describe('Authentication: auth.replayWindow', () => {
         const headers = sign();
         assertError(await one.anonymous.get('/state', headers), 401, 'UnauthorizedError');
         assert.equal((await one.anonymous.get('/ping', headers)).status, 200);
+    });
+
+    it('takes none while the database cannot remember it; who does not sign is served', async function () {
+        this.timeout(20_000);
+        const connection = await Connection.open(join(one.dataDir, 'imgapi.db'));
+        const headers = sign();
+        try {
+            connection.exec('BEGIN IMMEDIATE');
+            const answer = one.anonymous.get('/ping', headers);
+            assert.equal((await one.anonymous.get('/ping')).status, 200);
+            assertError(await answer, 503, 'ServiceUnavailableError');
+        } finally {
+            connection.exec('ROLLBACK');
+            connection.close();
+        }
+        assert.equal((await one.anonymous.get('/ping', headers)).status, 200, 'it was not used up');
     });
 
     it('takes no date that is off by more than the window', async () => {
