@@ -51,7 +51,7 @@ export async function startApp(config: Config, log: ServerLog): Promise<App> {
         }
     };
     try {
-        const storages = createStorages(config, log);
+        const storages = await createStorages(config, log);
         for (const storage of storages.all()) {
             await storage.open();
             closers.push(() => storage.close());

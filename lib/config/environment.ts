@@ -41,3 +41,11 @@ export function environmentSettings(
     }
     return { settings, origins };
 }
+
+/**
+ * Keeps the AWS SDK from telling operators which version of Node.js its authors are going to want: what this server
+ * runs with is decided by its lock file.
+ */
+export function silenceSdkAdvice(): void {
+    process.env.AWS_SDK_JS_NODE_VERSION_SUPPORT_WARNING_DISABLED ??= 'true';
+}

@@ -87,13 +87,13 @@ export const count = (value: number, most: number, description: string): KeySche
 });
 
 /** A size; in the configuration that counts it is a number of bytes. */
-export const size = (bytes: number, most: number, description: string): KeySchema => ({
+export const size = (bytes: number, most: number, description: string, least = 1024): KeySchema => ({
     expected:
-        `a size from 1KiB to ${formatQuantity('size', most)}: a number of bytes, ` +
-        'or a text with a unit such as "512KiB" or "1MiB"',
+        `a size from ${formatQuantity('size', least)} to ${formatQuantity('size', most)}: a number of bytes, ` +
+        `or a text with a unit such as ${least < 1024 ** 2 ? '"512KiB" or "1MiB"' : '"16MiB"'}`,
     description,
     default: bytes,
-    quantity: { kind: 'size', minimum: 1024, maximum: most },
+    quantity: { kind: 'size', minimum: least, maximum: most },
 });
 
 /** The block of a service of the datacenter. */

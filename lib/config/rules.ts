@@ -5,13 +5,16 @@ import { censorConfig } from './censor';
 import { checkManta } from './manta';
 import { nearestName } from './nearest';
 import { isServiceUrl, parseHost, parseNetwork } from './outbound';
-import type { AuthConfig, ChannelConfig, MantaConfig, RoleEntry } from './types';
+import { checkS3 } from './s3';
+import type { AuthConfig, ChannelConfig, MantaConfig, RoleEntry, S3Config } from './types';
 
 /** A merged configuration whose shape is being checked. */
 export type Settings = Record<string, unknown>;
 
 /** Gives the reason against the settings, or undefined. Keys checked earlier (config.md §3) have the right shape. */
 type Rule = (settings: Settings) => string | undefined;
+
+const SERVICE_URL = 'a URL of http or https without credentials, such as "http://imgapi.example.com"';
 
 const LOG_LEVELS = ['trace', 'debug', 'info', 'warn', 'error', 'fatal'];
 
@@ -89,8 +92,6 @@ function checkOpenDoor(settings: Settings): string | undefined {
               '"permitInsecure": true if that is wanted'
         : undefined;
 }
-
-const SERVICE_URL = 'a URL of http or https without credentials, such as "http://imgapi.example.com"';
 
 function checkDatacenters(settings: Settings): string | undefined {
     const urls = Object.entries((settings.imgapiUrlFromDatacenter ?? {}) as Record<string, string>);
@@ -202,7 +203,10 @@ export const rules: Readonly<Record<string, Rule>> = {
         settings.manta === undefined
             ? requiredByStorage('manta', 'an object with "url", "user", "key" and "keyId"')(settings)
             : checkManta(settings.manta as MantaConfig),
-    s3: requiredByStorage('s3', 'an object with "bucket"'),
+    s3: (settings) =>
+        settings.s3 === undefined
+            ? requiredByStorage('s3', 'an object with "bucket" and "region"')(settings)
+            : checkS3(settings.s3 as S3Config),
     imgapiUrlFromDatacenter: checkDatacenters,
     logLevel: checkLogLevel,
     channels: checkChannels,

@@ -22,6 +22,7 @@ import {
 } from './key-schema';
 import { mantaBlock } from './manta';
 import { DENIED_BY_DEFAULT } from './outbound';
+import { s3Block } from './s3';
 
 const properties: Record<string, KeySchema> = {
     port: port('Port to listen on; 0 takes a free one.'),
@@ -133,22 +134,11 @@ const properties: Record<string, KeySchema> = {
         items: oneOf(STORAGE_TYPES),
         expected: `an array of at least one of ${STORAGE_TYPES.map((type) => `"${type}"`).join(', ')}`,
         description:
-            'Where image files may be kept. Local disk is always there as a spool, listed or not. ' +
-            'This version has no driver for `s3` yet.',
+            'Where image files may be kept. Local disk is always there as a spool, listed or not; of two object stores ' +
+            'the first is used. See docs/storage.md.',
     },
     manta: mantaBlock,
-    s3: reserved({
-        type: 'object',
-        expected: 'an object with "bucket"',
-        required: ['bucket'],
-        properties: {
-            bucket: text(
-                'the name of a bucket',
-                'Bucket; the block is required if `storageTypes` lists `s3`.',
-            ),
-            remote: flag('As `manta.remote`.'),
-        },
-    }),
+    s3: s3Block,
     databaseType: oneOf(
         ['local', 'moray'],
         'Where manifests are kept: in a database in `databaseDir`, or in the shared database of Moray. ' +

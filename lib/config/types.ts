@@ -43,7 +43,24 @@ export interface MantaConfig {
 
 export interface S3Config {
     bucket: string;
+    region: string;
+    /** URL of the server; absent: Amazon's of the region. */
+    endpoint?: string;
+    /** The bucket is the first segment of the path, not part of the host name. */
+    forcePathStyle?: boolean;
+    /** Both or neither; without them they come from where the AWS SDK looks for them. */
+    accessKeyId?: string;
+    secretAccessKey?: string;
+    /** What all keys begin with. */
+    prefix?: string;
     remote?: boolean;
+    /** Bytes of a part of a large upload. */
+    partSize: number;
+    /** In ms. */
+    connectTimeout: number;
+    idleTimeout: number;
+    /** Downloads may be answered with a URL of S3. */
+    presignRedirect?: boolean;
 }
 
 /** Sizes in bytes, times in ms. */

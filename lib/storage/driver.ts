@@ -62,9 +62,16 @@ export interface ObjectReader {
     readonly body: AsyncIterable<Buffer>;
 }
 
+export interface PresignOptions {
+    /** For how long the URL is good, in seconds: at most a week. */
+    readonly expiresIn: number;
+    /** What the answer is to have as its `Content-Type`. */
+    readonly contentType?: string;
+}
+
 /** What a storage can do beyond the interface, as data. The conformance suite tests presence and refusal. */
 export interface StorageCapabilities {
-    /** Can answer a read with a URL of its own (`presignRedirect`). */
+    /** {@link StorageDriver.presign} is there: reads may be answered with a URL of the storage's own. */
     readonly presign: boolean;
     /** {@link StorageDriver.exports} is there: objects can be copied to paths of the users' own. */
     readonly export: boolean;
@@ -138,6 +145,11 @@ export interface StorageDriver {
     list(prefix: string): AsyncIterable<ObjectInfo>;
     /** There if, and only if, `capabilities.export` says so. */
     readonly exports?: StorageExports;
+    /**
+     * A URL under which everybody who knows it can GET the object, ranges of it too, until it expires. It is made
+     * whether or not there is such an object.
+     */
+    presign?(key: string, options: PresignOptions): Promise<string>;
 }
 
 /** Folder of an image's objects (storage.md §1): `images/UUU/U/`. */

@@ -8,10 +8,10 @@ import { VERSION } from '../version';
 import { createLocalStorage } from './local';
 import { createMantaStorage } from './manta';
 
-type CreateDriver = (config: Config, log: Logger) => StorageDriver;
+type CreateDriver = (config: Config, log: Logger) => StorageDriver | Promise<StorageDriver>;
 
 /** Every driver there is. */
-export const drivers: Partial<Record<StorageType, CreateDriver>> = {
+const drivers = {
     local: ({ dataDir }) => createLocalStorage({ dataDir }),
     manta: ({ manta, maxSockets, serverName }, log) => {
         if (manta === undefined) {
@@ -27,7 +27,15 @@ export const drivers: Partial<Record<StorageType, CreateDriver>> = {
             log,
         });
     },
-};
+    s3: async ({ s3, maxSockets }, log) => {
+        if (s3 === undefined) {
+            throw new TypeError('The storage "s3" needs its block of the configuration.');
+        }
+        // The SDK takes time to load and 20 MB of memory, which only those pay who use it.
+        const { createS3Storage } = await import('./s3.js');
+        return createS3Storage({ config: s3, maxSockets, log });
+    },
+} satisfies Record<StorageType, CreateDriver>;
 
 /** The storages of this server, by their type. */
 export class Storages implements StorageSet {
@@ -61,21 +69,12 @@ export class Storages implements StorageSet {
 /**
  * Makes the storages the configuration names, none of them opened yet. `local` is always among them: it is the spool
  * of the manifest archive.
- *
- * @throws Error if one is named that this version has no driver for
  */
-export function createStorages(config: Config, log: Logger): Storages {
+export async function createStorages(config: Config, log: Logger): Promise<Storages> {
     const types = new Set<StorageType>(['local', ...config.storageTypes]);
-    return new Storages(
-        [...types].map((type) => {
-            const create = drivers[type];
-            if (create === undefined) {
-                throw new Error(
-                    `"storageTypes" names "${type}", which is not built into this version yet: ` +
-                        `it has ${Object.keys(drivers).join(', ')}.`,
-                );
-            }
-            return create(config, log.child({ storage: type }, true));
-        }),
-    );
+    const made = [...types].map(async (type) => {
+        const create: CreateDriver = drivers[type];
+        return create(config, log.child({ storage: type }, true));
+    });
+    return new Storages(await Promise.all(made));
 }

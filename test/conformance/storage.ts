@@ -434,6 +434,14 @@ export function describeStorage(name: string, open: () => Promise<StorageUnderTe
         });
 
         describe('copy', () => {
+            it('leaves an object as it is that is copied to itself', async () => {
+                const key = newKey();
+                const bytes = randomBytes(1000);
+                await put(driver, key, bytes);
+                assert.equal((await driver.copy(key, key))?.size, bytes.length);
+                assert.ok(bytes.equals(await contentOf(driver, key)));
+            });
+
             it('makes an object that lives on its own', async () => {
                 const [from, to] = [newKey(), newKey(randomUUID())];
                 const bytes = randomBytes(MIB + 1);
@@ -491,6 +499,28 @@ export function describeStorage(name: string, open: () => Promise<StorageUnderTe
             });
         });
 
+        describe('presign', () => {
+            it('gives a URL of the storage itself, exactly where the capabilities say so', async () => {
+                assert.equal(driver.presign !== undefined, driver.capabilities.presign);
+                if (!driver.presign) {
+                    return;
+                }
+                const key = newKey();
+                const bytes = randomBytes(1000);
+                await put(driver, key, bytes);
+                const url = await driver.presign(key, { expiresIn: 60, contentType: 'text/x-test' });
+                const whole = await fetch(url);
+                assert.equal(whole.status, 200);
+                assert.equal(whole.headers.get('content-type'), 'text/x-test');
+                assert.ok(bytes.equals(Buffer.from(await whole.arrayBuffer())));
+                const part = await fetch(url, { headers: { range: 'bytes=10-19' } });
+                assert.equal(part.status, 206);
+                assert.ok(bytes.subarray(10, 20).equals(Buffer.from(await part.arrayBuffer())));
+                assert.equal((await fetch(url, { method: 'DELETE' })).status, 403);
+                assert.equal((await fetch(url.replace(key, newKey()))).status, 403);
+            });
+        });
+
         describe('keys', () => {
             const bad = [
                 '',
@@ -517,6 +547,9 @@ export function describeStorage(name: string, open: () => Promise<StorageUnderTe
                     await assert.rejects(driver.copy(key, good), TypeError);
                     await assert.rejects(driver.copy(good, key), TypeError);
                     await assert.rejects(keysIn(driver, `${key}/`), TypeError);
+                    if (driver.presign) {
+                        await assert.rejects(driver.presign(key, { expiresIn: 60 }), TypeError);
+                    }
                 });
             }
 

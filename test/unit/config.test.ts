@@ -36,6 +36,7 @@ describe('loadConfig (config.md §1 to §3)', () => {
     }
 
     const manta = { url: 'https://manta', user: 'joe', key: '/k', keyId: 'SHA256:x' };
+    const s3 = { bucket: 'images', region: 'us-east-1' };
     const ufds = { url: 'ldaps://ufds', bindDN: 'cn=root', bindPassword: 'secret' };
 
     describe('merge and computed keys (§1)', () => {
@@ -255,6 +256,49 @@ describe('loadConfig (config.md §1 to §3)', () => {
             ],
             ['S3 without its block', { storageTypes: ['s3'] }, /^config\.s3 is missing; /],
             ['S3 without a bucket', { s3: {} }, /^config\.s3\.bucket is missing; /],
+            ['S3 without a region', { s3: { bucket: 'images' } }, /^config\.s3\.region is missing; /],
+            [
+                'what cannot be a bucket',
+                { s3: { ...s3, bucket: 'a/b' } },
+                /^config\.s3\.bucket is "a\/b"; .*name of a bucket/,
+            ],
+            [
+                'an S3 endpoint that is no URL',
+                { s3: { ...s3, endpoint: 's3.example.com' } },
+                /^config\.s3\.endpoint is "s3\.example\.com"; .*URL of http or https/,
+            ],
+            [
+                'an S3 endpoint with a password',
+                { s3: { ...s3, endpoint: 'https://me:secret@s3.example.com' } },
+                /^config\.s3\.endpoint is "https:\/\/me:\*\*\*@s3\.example\.com"; .*without credentials/,
+            ],
+            [
+                'an access key without its secret',
+                { s3: { ...s3, accessKeyId: 'A' } },
+                /^config\.s3\.secretAccessKey is missing; config\.s3\.accessKeyId is given/,
+            ],
+            [
+                'a secret without its access key',
+                { s3: { ...s3, secretAccessKey: 'A' } },
+                /^config\.s3\.accessKeyId is missing; config\.s3\.secretAccessKey is given/,
+            ],
+            ...['../images', '/images', 'a//b', 'a/./b', 'a b'].map(
+                (prefix): [string, Record<string, unknown>, RegExp] => [
+                    `an S3 prefix ${prefix}`,
+                    { s3: { ...s3, prefix } },
+                    /^config\.s3\.prefix is ".*"; .*names of letters/,
+                ],
+            ),
+            [
+                'S3 parts that are too small',
+                { s3: { ...s3, partSize: '4MiB' } },
+                /^config\.s3\.partSize is "4MiB"; .*from 5MiB to 512MiB/,
+            ],
+            [
+                'S3 parts that fill the memory',
+                { s3: { ...s3, partSize: '5GiB' } },
+                /^config\.s3\.partSize is "5GiB"; .*from 5MiB to 512MiB/,
+            ],
             ['an unknown database', { databaseType: 'mysql' }, /^config\.databaseType is "mysql"; /],
             [
                 'days as text',
@@ -457,6 +501,28 @@ describe('loadConfig (config.md §1 to §3)', () => {
             { name: 'dev', description: 'two' },
         ];
         assert.deepEqual(load({ channels }).channels, channels.slice(1));
+    });
+
+    it('takes S3 with all there is to say of it, and with the least', () => {
+        const all = {
+            ...s3,
+            endpoint: 'https://s3.example.com:7480',
+            forcePathStyle: true,
+            accessKeyId: 'A',
+            secretAccessKey: 'B',
+            prefix: 'imgapi/east/',
+            remote: true,
+            partSize: '16MiB',
+        };
+        const config = load({ storageTypes: ['s3', 'local'], s3: all });
+        const times = { connectTimeout: 5000, idleTimeout: 20_000 };
+        assert.deepEqual(config.s3, { ...all, ...times, partSize: 16 * 1024 ** 2 });
+        assert.deepEqual(load({ storageTypes: ['s3'], s3: { ...s3, prefix: '' } }).s3, {
+            ...s3,
+            prefix: '',
+            ...times,
+            partSize: 8 * 1024 ** 2,
+        });
     });
 
     it('gives the directory of accounts its times', () => {

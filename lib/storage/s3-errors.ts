@@ -1,0 +1,154 @@
+/** What a failure of S3 means: to the driver, to a client, and to whoever runs the server. */
+import { ApiError } from '../errors';
+
+/** Answers that are no failure of the storage: the driver deals with them. */
+export type RefusalCode =
+    | 'NoSuchKey'
+    | 'NoSuchUpload'
+    | 'PreconditionFailed'
+    | 'InvalidRange'
+    /** To HEAD: the object is not there, or the bucket. */
+    | 'NotFound'
+    /** To HEAD: something is not permitted. */
+    | 'Forbidden';
+
+/** The server did what it was asked, and says that it cannot be had. */
+export class S3Refusal extends Error {
+    override readonly name = 'S3Refusal';
+    constructor(
+        readonly code: RefusalCode,
+        cause: unknown,
+    ) {
+        super(`S3 answered ${code}.`, { cause });
+    }
+}
+
+export function isRefusal(error: unknown, code: RefusalCode): boolean {
+    return error instanceof S3Refusal && error.code === code;
+}
+
+/** The code of an error: that of S3, or else that of the system, or else its name. */
+export function codeOf(error: unknown): string {
+    if (!(error instanceof Error)) {
+        return 'Unknown';
+    }
+    const { Code, code, name } = error as Error & { Code?: unknown; code?: unknown };
+    return ([Code, code].find((one) => typeof one === 'string' && one !== '') as string | undefined) ?? name;
+}
+
+/** The HTTP status that came with an error; undefined if no answer came. */
+function statusOf(error: unknown): number | undefined {
+    return (error as { $metadata?: { httpStatusCode?: number } }).$metadata?.httpStatusCode;
+}
+
+const REFUSALS: ReadonlySet<string> = new Set<RefusalCode>([
+    'NoSuchKey',
+    'NoSuchUpload',
+    'PreconditionFailed',
+    'InvalidRange',
+]);
+
+/** What an answer without a body is called: such are those to HEAD, which tell their status only. */
+const UNNAMED = new Set(['NotFound', 'Forbidden', 'Unknown', 'UnknownError', '403', '404']);
+
+/** The refusal that an error is; undefined if it is a failure. */
+export function refusalOf(error: unknown): S3Refusal | undefined {
+    const code = codeOf(error);
+    if (REFUSALS.has(code)) {
+        return new S3Refusal(code as RefusalCode, error);
+    }
+    if (UNNAMED.has(code)) {
+        const status = statusOf(error);
+        return status === 404
+            ? new S3Refusal('NotFound', error)
+            : status === 403
+              ? new S3Refusal('Forbidden', error)
+              : undefined;
+    }
+    return undefined;
+}
+
+/** What a forbidden HEAD would have said, had it a body. */
+export class AccessDenied extends Error {
+    readonly Code = 'AccessDenied';
+    constructor(cause: unknown) {
+        super('Access denied.', { cause });
+    }
+}
+
+/** The bytes of an upload did not arrive as they were sent: worth another try, although the request was at fault. */
+const DAMAGED = new Set(['XAmzContentSHA256Mismatch', 'BadDigest', 'IncompleteBody', 'RequestTimeout']);
+
+export function isDamaged(error: unknown): boolean {
+    return DAMAGED.has(codeOf(error));
+}
+
+const FULL = new Set(['QuotaExceeded', 'InsufficientStorage', 'XMinioStorageFull']);
+
+/** How messages call what is configured. */
+export interface S3Place {
+    readonly bucket: string;
+    readonly region: string;
+    /** Absent: that of Amazon. */
+    readonly endpoint: string | undefined;
+}
+
+const REGION_ADVICE = ({ bucket, region }: S3Place): string =>
+    `bucket "${bucket}" is not in region "${region}": correct "s3.region"`;
+
+const TOKEN_ADVICE = (): string =>
+    'the credentials of the environment have expired or were taken back: see that they are renewed';
+
+const CERTIFICATE_ADVICE = ({ endpoint }: S3Place): string =>
+    `the certificate of ${endpoint ?? 'S3'} is not trusted: if it is signed by an authority of your own, name the file ` +
+    'with its certificate in the environment variable NODE_EXTRA_CA_CERTS';
+
+/** What somebody has to do about a failure, by its code. It will not pass by itself. */
+const ADVICE: Readonly<Record<string, (place: S3Place) => string>> = {
+    NoSuchBucket: ({ bucket }) =>
+        `there is no bucket "${bucket}": create it, or correct "s3.bucket" or "s3.endpoint"`,
+    InvalidBucketName: ({ bucket }) => `"${bucket}" cannot be the name of a bucket: correct "s3.bucket"`,
+    InvalidAccessKeyId: () => 'the server does not know the access key: correct "s3.accessKeyId"',
+    SignatureDoesNotMatch: () =>
+        'the secret is not the one of the access key: correct "s3.secretAccessKey" (a proxy that changes the Host ' +
+        'header has the same effect)',
+    AccessDenied: ({ bucket }) =>
+        `the credentials do not permit what is needed in bucket "${bucket}": to list it and its multipart uploads, and ` +
+        'to get, put and delete objects and to abort multipart uploads',
+    RequestTimeTooSkewed: () =>
+        'the clocks of this machine and of the server differ by more than S3 permits: set them right',
+    CredentialsProviderError: () =>
+        'there are no credentials: give "s3.accessKeyId" and "s3.secretAccessKey", or have them in the environment, ' +
+        'in the shared configuration of AWS, or from the metadata service of the machine',
+    ExpiredToken: TOKEN_ADVICE,
+    InvalidToken: TOKEN_ADVICE,
+    ExpiredTokenException: TOKEN_ADVICE,
+    AuthorizationHeaderMalformed: REGION_ADVICE,
+    PermanentRedirect: REGION_ADVICE,
+    DEPTH_ZERO_SELF_SIGNED_CERT: CERTIFICATE_ADVICE,
+    SELF_SIGNED_CERT_IN_CHAIN: CERTIFICATE_ADVICE,
+    UNABLE_TO_VERIFY_LEAF_SIGNATURE: CERTIFICATE_ADVICE,
+    UNABLE_TO_GET_ISSUER_CERT_LOCALLY: CERTIFICATE_ADVICE,
+    CERT_HAS_EXPIRED: ({ endpoint }) => `the certificate of ${endpoint ?? 'S3'} has expired: have it renewed`,
+};
+
+/** What has to be done about the failure; undefined if it may pass by itself. */
+export function adviceFor(error: unknown, place: S3Place): string | undefined {
+    const code = codeOf(error);
+    return Object.hasOwn(ADVICE, code) ? ADVICE[code]?.(place) : undefined;
+}
+
+/** The error a client gets for a failure. What is wrong is told in the log only: it is not the client's to know. */
+export function clientError(error: unknown): ApiError {
+    if (error instanceof ApiError) {
+        return error;
+    }
+    if (FULL.has(codeOf(error)) || statusOf(error) === 507) {
+        return new ApiError('InsufficientStorage', 'The object store is full, or its quota is used up.', {
+            cause: error,
+        });
+    }
+    return new ApiError('StorageIsDown', 'The object store cannot be used at the moment; try again later.', {
+        cause: error,
+    });
+}

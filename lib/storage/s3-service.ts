@@ -1,0 +1,175 @@
+/** One S3 server, as the driver talks to it: what is tried again, what is given up, and what is told of it. */
+import {
+    S3Client,
+    type S3ClientConfig,
+    type ServiceInputTypes,
+    type ServiceOutputTypes,
+} from '@aws-sdk/client-s3';
+import type Logger from 'bunyan';
+import { Agent as HttpAgent } from 'node:http';
+import { Agent as HttpsAgent } from 'node:https';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { silenceSdkAdvice } from '../config/environment';
+import type { S3Config } from '../config/types';
+import { adviceFor, clientError, codeOf, isDamaged, refusalOf, type S3Place } from './s3-errors';
+
+/** Pauses between the tries of what would cost much to begin again, in ms: each is a request and its repetitions. */
+const PAUSES: readonly number[] = [250, 1000, 2000, 4000];
+
+/** How often a request is sent, with growing pauses between that begin with 100 ms. */
+const ATTEMPTS = 3;
+
+/** As the SDK declares what it can send. */
+type Sendable<Input extends ServiceInputTypes, Output extends ServiceOutputTypes> = Parameters<
+    typeof S3Client.prototype.send<Input, Output>
+>[0];
+
+export interface CallOptions {
+    signal?: AbortSignal | undefined;
+    /** Tries for longer, with pauses between. */
+    patient?: boolean;
+}
+
+export class S3Service {
+    readonly bucket: string;
+    readonly idleTimeout: number;
+    readonly pauses: readonly number[];
+    readonly #place: S3Place;
+    readonly #log: Logger;
+    readonly #calls: S3Client;
+    readonly #reads: S3Client;
+    /** What was last told to be wrong; undefined while nothing is. */
+    #trouble: string | undefined;
+
+    constructor(config: S3Config, maxSockets: number, log: Logger, pauses = PAUSES) {
+        this.bucket = config.bucket;
+        this.idleTimeout = config.idleTimeout;
+        this.pauses = pauses;
+        this.#place = { bucket: config.bucket, region: config.region, endpoint: config.endpoint };
+        this.#log = log;
+        silenceSdkAdvice();
+        const { accessKeyId, secretAccessKey, connectTimeout, idleTimeout } = config;
+        const common: S3ClientConfig = {
+            region: config.region,
+            forcePathStyle: config.forcePathStyle ?? false,
+            maxAttempts: ATTEMPTS,
+            // Not every server knows the newer checksums; the signature covers the hash of all that is sent.
+            requestChecksumCalculation: 'WHEN_REQUIRED',
+            responseChecksumValidation: 'WHEN_REQUIRED',
+            ...(config.endpoint !== undefined && { endpoint: config.endpoint }),
+            ...(accessKeyId !== undefined &&
+                secretAccessKey !== undefined && { credentials: { accessKeyId, secretAccessKey } }),
+        };
+        this.#calls = new S3Client({
+            ...common,
+            requestHandler: {
+                connectionTimeout: connectTimeout,
+                socketTimeout: idleTimeout,
+                httpAgent: new HttpAgent({ keepAlive: true, maxSockets }),
+                httpsAgent: new HttpsAgent({ keepAlive: true, maxSockets }),
+            },
+        });
+        // A download lasts as long as its client likes, and nothing moves while that one is slow.
+        this.#reads = new S3Client({
+            ...common,
+            credentials: this.#calls.config.credentials,
+            requestHandler: {
+                connectionTimeout: connectTimeout,
+                requestTimeout: idleTimeout,
+                throwOnRequestTimeout: true,
+                httpAgent: new HttpAgent({ keepAlive: true }),
+                httpsAgent: new HttpsAgent({ keepAlive: true }),
+            },
+        });
+    }
+
+    /** For URLs that it signs. */
+    get client(): S3Client {
+        return this.#calls;
+    }
+
+    close(): void {
+        this.#calls.destroy();
+        this.#reads.destroy();
+    }
+
+    /**
+     * Sends a request, again where that makes sense.
+     *
+     * @throws S3Refusal; the signal's reason; ApiError StorageIsDown or InsufficientStorage, after telling the log
+     */
+    call<Input extends ServiceInputTypes, Output extends ServiceOutputTypes>(
+        command: Sendable<Input, Output>,
+        options: CallOptions = {},
+    ): Promise<Output> {
+        return this.#send(this.#calls, command, options);
+    }
+
+    /** As {@link call}, for an answer whose body may be taken slowly. Whoever takes it watches over it. */
+    open<Input extends ServiceInputTypes, Output extends ServiceOutputTypes>(
+        command: Sendable<Input, Output>,
+        options: CallOptions = {},
+    ): Promise<Output> {
+        return this.#send(this.#reads, command, options);
+    }
+
+    async #send<Input extends ServiceInputTypes, Output extends ServiceOutputTypes>(
+        client: S3Client,
+        command: Sendable<Input, Output>,
+        { signal, patient = false }: CallOptions,
+    ): Promise<Output> {
+        const pauses = patient ? [...this.pauses] : [];
+        let damaged = 1;
+        for (;;) {
+            signal?.throwIfAborted();
+            try {
+                const output = await client.send(command, { ...(signal && { abortSignal: signal }) });
+                this.#worked();
+                return output;
+            } catch (error) {
+                signal?.throwIfAborted();
+                const refusal = refusalOf(error);
+                if (refusal) {
+                    this.#worked();
+                    throw refusal;
+                }
+                if (isDamaged(error) && damaged++ < ATTEMPTS) {
+                    continue;
+                }
+                const pause = adviceFor(error, this.#place) === undefined ? pauses.shift() : undefined;
+                if (pause === undefined) {
+                    throw this.failure(error);
+                }
+                await sleep(pause, undefined, { ...(signal && { signal }) }).catch(() => undefined);
+            }
+        }
+    }
+
+    /** The error for a client, after what is wrong was told to the log: once, until something works again. */
+    failure(error: unknown): Error {
+        const code = codeOf(error);
+        const toClient = clientError(error);
+        if (error !== toClient && code !== this.#trouble) {
+            this.#trouble = code;
+            const advice = adviceFor(error, this.#place);
+            const { bucket, endpoint } = this.#place;
+            const where = `bucket "${bucket}"${endpoint === undefined ? '' : ` at ${endpoint}`}`;
+            if (advice === undefined) {
+                this.#log.warn(
+                    { err: error, code },
+                    `${where} cannot be used at the moment; every request tries it again`,
+                );
+            } else {
+                this.#log.error({ err: error, code }, `${where} cannot be used: ${advice}`);
+            }
+        }
+        return toClient;
+    }
+
+    #worked(): void {
+        if (this.#trouble !== undefined) {
+            this.#log.info({ code: this.#trouble }, `bucket "${this.bucket}" can be used again`);
+            this.#trouble = undefined;
+        }
+    }
+}

@@ -1,0 +1,382 @@
+/** Objects in a bucket of S3 (manta.md §8). */
+import {
+    DeleteObjectCommand,
+    GetObjectCommand,
+    HeadObjectCommand,
+    ListObjectsV2Command,
+} from '@aws-sdk/client-s3';
+import { getSignedUrl } from '@aws-sdk/s3-request-presigner';
+import type Logger from 'bunyan';
+import { randomUUID } from 'node:crypto';
+import type { Readable } from 'node:stream';
+import type { S3Config } from '../config/types';
+import { ApiError } from '../errors';
+import { faultPoint } from '../fault';
+import type {
+    ObjectInfo,
+    ObjectReader,
+    PresignOptions,
+    ReadOptions,
+    StagedObject,
+    StageOptions,
+    StorageCapabilities,
+    StorageDriver,
+} from './driver';
+import { Intake } from './intake';
+import { assertKey, assertPrefix, isKeySegment, NAME_WITH_ID, nameOf, unfinishedKey } from './key';
+import { PartBuffers } from './part-buffers';
+import { S3Body } from './s3-body';
+import { copyObject, type CopySource } from './s3-copy';
+import { AccessDenied, isRefusal, S3Refusal } from './s3-errors';
+import { S3Service } from './s3-service';
+import { abortUploadsOf, listUnfinished } from './s3-unfinished';
+import { MD5_KEY, MOST_HASHED, S3Upload } from './s3-upload';
+
+export interface S3StorageOptions {
+    config: S3Config;
+    /** Most connections at once, but for downloads, which each have one of their own. */
+    maxSockets: number;
+    log: Logger;
+    /** Other pauses than the usual ones between the tries of what would cost much to begin again, in ms. */
+    pauses?: readonly number[];
+    /** Other sizes than the usual ones: above the first, objects are copied in parts of the second. */
+    copy?: { mostAtOnce: number; part: number };
+}
+
+/** Memory that all uploads together may have for sending ahead, beyond one part each, in bytes. */
+const AHEAD = 96 * 1024 * 1024;
+
+/** How long a failed upload waits for what it left to be removed, in ms. Then that is left to the sweep. */
+const CLEANUP = 10_000;
+
+/** How often a copy is begun again because its source was replaced meanwhile. */
+const COPY_ATTEMPTS = 3;
+
+/** What S3 says of an object. */
+interface Described {
+    ContentLength?: number | undefined;
+    Size?: number | undefined;
+    LastModified?: Date | undefined;
+    ETag?: string | undefined;
+}
+
+function describe(key: string, { ContentLength, Size, LastModified, ETag }: Described): ObjectInfo {
+    return {
+        key,
+        size: ContentLength ?? Size ?? 0,
+        // Lists tell milliseconds, other answers do not.
+        mtime: new Date(Math.floor((LastModified?.getTime() ?? 0) / 1000) * 1000),
+        etag: ETag?.replaceAll('"', '') ?? '',
+    };
+}
+
+function isKey(key: string): boolean {
+    return key.split('/').every(isKeySegment);
+}
+
+class S3Storage implements StorageDriver {
+    readonly type = 's3';
+    readonly location: string;
+    readonly capabilities: StorageCapabilities;
+    readonly presign?: (key: string, options: PresignOptions) => Promise<string>;
+    readonly #options: S3StorageOptions;
+    readonly #service: S3Service;
+    readonly #buffers: PartBuffers;
+    /** What the keys of all objects begin with in the bucket: nothing, or something that ends in `/`. */
+    readonly #root: string;
+    readonly #closing = new AbortController();
+
+    constructor(options: S3StorageOptions) {
+        const { config, maxSockets, log, pauses } = options;
+        this.#options = options;
+        this.#service = new S3Service(config, maxSockets, log, pauses);
+        this.#buffers = new PartBuffers(config.partSize, AHEAD);
+        const prefix = config.prefix?.replace(/^\/+|\/+$/g, '') ?? '';
+        this.#root = prefix === '' ? '' : `${prefix}/`;
+        const server = config.endpoint ?? `https://s3.${config.region}.amazonaws.com`;
+        this.location = new URL(`${config.bucket}/${this.#root}`, `${server.replace(/\/+$/, '')}/`).href;
+        const presign = config.presignRedirect === true;
+        // Manta cannot rename either: see `hidesStaged`.
+        this.capabilities = { presign, export: false, hidesStaged: false };
+        if (presign) {
+            this.presign = (key, about) => this.#presign(key, about);
+        }
+    }
+
+    /** Does not wait for the server: what is wrong with it is in the log, and may pass. */
+    async open(): Promise<void> {
+        this.check().then(
+            () => this.#options.log.info({ location: this.location }, 'the object store can be used'),
+            () => undefined,
+        );
+    }
+
+    async close(): Promise<void> {
+        this.#closing.abort(new Error('The storage was closed.'));
+        this.#service.close();
+    }
+
+    async check(): Promise<void> {
+        await this.#service.call(
+            new ListObjectsV2Command({ Bucket: this.#service.bucket, Prefix: this.#root, MaxKeys: 1 }),
+            { signal: this.#closing.signal },
+        );
+    }
+
+    /**
+     * S3 cannot rename: under a key with an id the object is stored as what it is to be. Under any other key it is stored
+     * beside, and copied when it is committed.
+     */
+    async stage(
+        key: string,
+        source: AsyncIterable<Uint8Array>,
+        options: StageOptions = {},
+    ): Promise<StagedObject> {
+        assertKey(key);
+        const isNew = NAME_WITH_ID.test(nameOf(key));
+        const place = isNew ? key : unfinishedKey(key, options.id ?? randomUUID());
+        const size = await this.#receive(place, source, options);
+        faultPoint('stage:written');
+        return {
+            size,
+            commit: () => (isNew ? this.#confirm(key, size) : this.#replace(place, key)),
+            discard: () => this.delete(place),
+        };
+    }
+
+    async read(key: string, { start = 0, end, signal }: ReadOptions = {}): Promise<ObjectReader | undefined> {
+        assertKey(key);
+        const ranged = start > 0 || end !== undefined;
+        try {
+            const answer = await this.#service.open(
+                new GetObjectCommand({
+                    ...this.#object(key),
+                    ...(ranged && { Range: `bytes=${start}-${end ?? ''}` }),
+                }),
+                { signal },
+            );
+            const size = sizeOf(answer);
+            const length = (end ?? size - 1) + 1 - start;
+            if (
+                answer.ContentLength !== length ||
+                (ranged && !answer.ContentRange?.startsWith(`bytes ${start}-`))
+            ) {
+                (answer.Body as Readable | undefined)?.destroy();
+                throw outside(key, start, end, size);
+            }
+            const md5 = length === size && size <= MOST_HASHED ? answer.Metadata?.[MD5_KEY] : undefined;
+            const body = new S3Body(
+                this.#service,
+                { key: this.#root + key, etag: answer.ETag, start, end: start + length, md5, signal },
+                answer,
+            );
+            return { info: describe(key, { ...answer, ContentLength: size }), body };
+        } catch (error) {
+            if (isRefusal(error, 'NoSuchKey')) {
+                return undefined;
+            }
+            throw isRefusal(error, 'InvalidRange') ? outside(key, start, end) : this.#failure(error);
+        }
+    }
+
+    async stat(key: string): Promise<ObjectInfo | undefined> {
+        assertKey(key);
+        const head = await this.#head(key);
+        return head && describe(key, head);
+    }
+
+    async delete(key: string): Promise<void> {
+        assertKey(key);
+        await this.#remove(key);
+        faultPoint('remove:unlinked');
+    }
+
+    async copy(from: string, to: string): Promise<ObjectInfo | undefined> {
+        assertKey(from);
+        assertKey(to);
+        for (let attempt = 1; ; attempt++) {
+            const source = await this.#head(from);
+            if (source === undefined || from === to) {
+                return source && describe(from, source);
+            }
+            try {
+                await this.#copy(
+                    {
+                        key: this.#root + from,
+                        size: source.ContentLength ?? 0,
+                        etag: source.ETag,
+                        contentType: source.ContentType,
+                    },
+                    to,
+                );
+                faultPoint('copy:committed');
+                return await this.#confirm(to, source.ContentLength ?? 0);
+            } catch (error) {
+                // It was replaced, or it is gone.
+                if (attempt >= COPY_ATTEMPTS || !(error instanceof S3Refusal)) {
+                    throw this.#failure(error);
+                }
+            }
+        }
+    }
+
+    async *list(prefix: string): AsyncGenerator<ObjectInfo, void, undefined> {
+        assertPrefix(prefix);
+        // First, so that one that is finished meanwhile is not missed.
+        for await (const { shownAs, begun } of listUnfinished(this.#service, this.#root + prefix)) {
+            const key = shownAs.slice(this.#root.length);
+            if (isKey(key)) {
+                yield describe(key, { Size: 0, LastModified: begun });
+            }
+        }
+        let token: string | undefined;
+        do {
+            const page = await this.#service.call(
+                new ListObjectsV2Command({
+                    Bucket: this.#service.bucket,
+                    Prefix: this.#root + prefix,
+                    ContinuationToken: token,
+                }),
+            );
+            for (const object of page.Contents ?? []) {
+                const key = object.Key?.slice(this.#root.length) ?? '';
+                if (isKey(key)) {
+                    yield describe(key, object);
+                }
+            }
+            token = page.IsTruncated === true ? page.NextContinuationToken : undefined;
+        } while (token !== undefined);
+    }
+
+    /** Stores the bytes under a key that nobody else uses; gives how many they are. */
+    async #receive(key: string, source: AsyncIterable<Uint8Array>, options: StageOptions): Promise<number> {
+        const intake = new Intake();
+        const upload = new S3Upload(this.#service, this.#buffers, {
+            key: this.#root + key,
+            contentType: options.contentType,
+            signal: options.signal,
+            onFailure: intake.wake,
+        });
+        try {
+            const { size } = await intake.run(source, upload, options);
+            await upload.finish();
+            options.signal?.throwIfAborted();
+            return size;
+        } catch (error) {
+            await upload.stop();
+            if (upload.hasBegun) {
+                // The first failure is the one to tell. What it keeps from being removed here is left to the sweep.
+                await this.#remove(key, AbortSignal.timeout(CLEANUP)).catch(() => undefined);
+            }
+            throw error instanceof S3Refusal ? this.#failure(error) : error;
+        }
+    }
+
+    /** What is stored under the key, which must have this size. */
+    async #confirm(key: string, size: number): Promise<ObjectInfo> {
+        const info = await this.stat(key);
+        if (info?.size !== size) {
+            throw new ApiError(
+                'StorageIsDown',
+                info === undefined
+                    ? 'An object that was stored is no longer there.'
+                    : `An object that was stored has ${info.size} bytes instead of ${size}.`,
+            );
+        }
+        faultPoint('stage:committed');
+        return info;
+    }
+
+    /** Puts what was received beside an object in its place. */
+    async #replace(place: string, key: string): Promise<ObjectInfo> {
+        try {
+            const info = await this.copy(place, key);
+            if (info === undefined) {
+                throw new ApiError('StorageIsDown', 'An object that was received is no longer there.');
+            }
+            return info;
+        } finally {
+            // What it was received as has no use any more, and does no harm.
+            await this.delete(place).catch(() => undefined);
+        }
+    }
+
+    async #copy(source: CopySource, to: string): Promise<void> {
+        // A key with an id is new by that.
+        const former = NAME_WITH_ID.test(nameOf(to)) ? undefined : await this.#head(to);
+        await copyObject(this.#service, source, this.#root + to, {
+            former: former?.ETag,
+            ...this.#options.copy,
+        });
+    }
+
+    /** What S3 says of the object; undefined if there is none. */
+    async #head(key: string): Promise<(Described & { ContentType?: string | undefined }) | undefined> {
+        try {
+            return await this.#service.call(new HeadObjectCommand(this.#object(key)));
+        } catch (error) {
+            if (!isRefusal(error, 'NotFound') && !isRefusal(error, 'Forbidden')) {
+                throw error;
+            }
+            // Without a body it does not say why: it may be the bucket that is not there.
+            await this.check();
+            if (isRefusal(error, 'Forbidden')) {
+                throw this.#service.failure(new AccessDenied(error));
+            }
+            return undefined;
+        }
+    }
+
+    async #remove(key: string, signal?: AbortSignal): Promise<void> {
+        try {
+            await this.#service.call(new DeleteObjectCommand(this.#object(key)), { signal });
+        } catch (error) {
+            if (!isRefusal(error, 'NoSuchKey')) {
+                throw this.#failure(error);
+            }
+        }
+        await abortUploadsOf(this.#service, this.#root + key, signal);
+    }
+
+    async #presign(key: string, { expiresIn, contentType }: PresignOptions): Promise<string> {
+        assertKey(key);
+        try {
+            return await getSignedUrl(
+                this.#service.client,
+                new GetObjectCommand({ ...this.#object(key), ResponseContentType: contentType }),
+                { expiresIn },
+            );
+        } catch (error) {
+            throw this.#service.failure(error);
+        }
+    }
+
+    /** The error to throw; a refusal that nobody expected is one of the storage. */
+    #failure(error: unknown): unknown {
+        return error instanceof S3Refusal
+            ? new ApiError('StorageIsDown', 'What the object store had is gone, or was replaced.', {
+                  cause: error,
+              })
+            : error;
+    }
+
+    #object(key: string): { Bucket: string; Key: string } {
+        return { Bucket: this.#service.bucket, Key: this.#root + key };
+    }
+}
+
+/** Size of the whole object that an answer has all or part of. */
+function sizeOf({ ContentRange, ContentLength }: { ContentRange?: string; ContentLength?: number }): number {
+    const [, whole] = /\/(\d+)$/.exec(ContentRange ?? '') ?? [];
+    return whole === undefined ? (ContentLength ?? 0) : Number(whole);
+}
+
+function outside(key: string, start: number, end: number | undefined, size?: number): RangeError {
+    const of = size === undefined ? '' : `the ${size} bytes of `;
+    return new RangeError(`Bytes ${start} to ${end ?? 'the last'} do not lie within ${of}"${key}".`);
+}
+
+/** The storage of type `s3`. Several processes may use the same bucket, and others beside them with another prefix. */
+export function createS3Storage(options: S3StorageOptions): StorageDriver {
+    return new S3Storage(options);
+}
