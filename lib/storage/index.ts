@@ -10,6 +10,9 @@ import { createMantaStorage } from './manta';
 
 type CreateDriver = (config: Config, log: Logger) => StorageDriver | Promise<StorageDriver>;
 
+/** Before a request to Manta is tried again for the first time, in ms. */
+const MANTA_PAUSE = 100;
+
 /** Every driver there is. */
 const drivers = {
     local: ({ dataDir }) => createLocalStorage({ dataDir }),
@@ -22,7 +25,12 @@ const drivers = {
             ...where,
             insecure,
             maxSockets,
-            timeouts: { connect: connectTimeout, answer: answerTimeout, idle: idleTimeout },
+            timeouts: {
+                connect: connectTimeout,
+                answer: answerTimeout,
+                idle: idleTimeout,
+                pause: MANTA_PAUSE,
+            },
             userAgent: serverName ?? `IMGAPI/${VERSION}`,
             log,
         });

@@ -1,7 +1,7 @@
 /** The bytes of an object of Manta, whatever happens to the connections they come over. */
 import { createHash, type Hash } from 'node:crypto';
 import { giveBuffer, takeBuffer } from './buffer-pool';
-import { pause, type MantaAnswer } from './manta-client';
+import type { MantaAnswer, MantaClient } from './manta-client';
 import { MantaFailure, storageError } from './manta-failure';
 
 /** Bytes that are gathered for a chunk, unless fewer are left. */
@@ -10,10 +10,9 @@ const CHUNK = 256 * 1024;
 const MOST_RESUMED = 3;
 /** What counts as getting ahead, in bytes. */
 const PROGRESS = 64 * 1024;
-/** Before going on, in ms; twice as long each further time. */
-const FIRST_PAUSE = 100;
 
 export interface MantaBodyOptions {
+    client: MantaClient;
     /** The answer that brings the first bytes. */
     answer: MantaAnswer;
     /** First byte, and how many. */
@@ -124,7 +123,7 @@ export class MantaBody implements AsyncIterableIterator<Buffer> {
 
     /** Makes ready to go on after a break. @throws the error if it is no use */
     async #survive(error: unknown): Promise<void> {
-        const { signal, onBreak } = this.#options;
+        const { client, signal, onBreak } = this.#options;
         signal?.throwIfAborted();
         // One that could not be opened was tried often enough.
         const { exchange } = this.#answer ?? {};
@@ -142,7 +141,7 @@ export class MantaBody implements AsyncIterableIterator<Buffer> {
         if (++this.#breaks > MOST_RESUMED) {
             throw error;
         }
-        await pause(FIRST_PAUSE * 2 ** (this.#breaks - 1), signal);
+        await client.pause(this.#breaks, signal);
     }
 
     #verify(chunk: Buffer): void {

@@ -11,8 +11,6 @@ import type { MantaState } from './manta-state';
 
 /** How often a request is made at most, when it fails in a way that passes. */
 const ATTEMPTS = 4;
-/** Before the second one, in ms; twice as long before each further one. */
-const FIRST_PAUSE = 100;
 /** A request that has failed for this long is not made again, in ms. */
 const PERSIST_FOR = 10_000;
 
@@ -65,16 +63,6 @@ export interface MantaDirent {
 export interface MantaAnswer {
     readonly exchange: MantaExchange;
     readonly message: IncomingMessage;
-}
-
-/** Waits (ms). @throws the signal's reason */
-export async function pause(time: number, signal?: AbortSignal): Promise<void> {
-    try {
-        await sleep(time, undefined, { ...(signal && { signal }) });
-    } catch (error) {
-        signal?.throwIfAborted();
-        throw error;
-    }
 }
 
 /** Whether the answer is about a directory. */
@@ -246,8 +234,23 @@ export class MantaClient {
                     throw this.failed(error);
                 }
             }
-            // Of random length, so that not all who failed come back at once.
-            await pause(FIRST_PAUSE * 2 ** (attempts - 1) * (0.5 + Math.random()), signal);
+            await this.pause(attempts, signal);
+        }
+    }
+
+    /**
+     * Waits before something is tried again.
+     * @param failures how often it has failed, at least once
+     * @throws the signal's reason
+     */
+    async pause(failures: number, signal?: AbortSignal): Promise<void> {
+        // Of random length, so that not all who failed come back at once.
+        const time = this.#options.timeouts.pause * 2 ** (failures - 1) * (0.5 + Math.random());
+        try {
+            await sleep(time, undefined, { ...(signal && { signal }) });
+        } catch (error) {
+            signal?.throwIfAborted();
+            throw error;
         }
     }
 

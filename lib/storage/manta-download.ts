@@ -123,6 +123,7 @@ export async function download(
         return rest.answer;
     };
     const body = new MantaBody({
+        client,
         answer,
         length,
         start,

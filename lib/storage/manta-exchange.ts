@@ -13,6 +13,8 @@ export interface MantaTimeouts {
     answer: number;
     /** For Manta to take or send some bytes of a body. */
     idle: number;
+    /** Before what failed is tried again, about; twice as long before each further time. */
+    pause: number;
 }
 
 /** Largest error that is read, in bytes. */

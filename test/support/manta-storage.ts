@@ -42,7 +42,7 @@ export class MantaAccount {
             rootDir: `/${MANTA_USER}/stor/imgapi`,
             insecure: false,
             maxSockets: 100,
-            timeouts: { connect: 4000, answer: 10_000, idle: 10_000 },
+            timeouts: { connect: 4000, answer: 10_000, idle: 10_000, pause: 5 },
             userAgent: 'IMGAPI/test',
             log,
             ...options,
