@@ -35,9 +35,9 @@ export class FolderKeys implements KeySource {
     }
 
     async open(changed: () => void): Promise<void> {
-        this.#changed = changed;
         await this.#watch.open();
         await this.reload();
+        this.#changed = changed;
     }
 
     async close(): Promise<void> {

@@ -1,10 +1,10 @@
 import { createHash } from 'node:crypto';
-import { once } from 'node:events';
 import { mkdir, open, readdir, rename, unlink } from 'node:fs/promises';
 import { join } from 'node:path';
 import type Logger from 'bunyan';
 import type { Clock } from '../clock';
 import type { StorageDriver } from '../storage/driver';
+import { abortable } from './abortable';
 import { isKeyFileName, keyText, MAX_KEY_FILE, readRegularFile } from './key-file';
 import {
     MARKER,
@@ -13,6 +13,7 @@ import {
     SYNCED,
     type Marker,
     type MirroredFile,
+    type ObjectPart,
 } from './mirror-marker';
 import { isAbsent, messageOf } from './system-error';
 
@@ -42,13 +43,37 @@ export interface KeyMirrorOptions {
 /** What is to be in one file of the mirror. */
 interface Wanted {
     readonly name: string;
-    readonly parts: readonly { readonly key: string; readonly etag: string; readonly size: number }[];
+    readonly parts: readonly ObjectPart[];
 }
 
-/** What keeps one file from being as it should. */
-interface Failure {
-    readonly name: string;
-    readonly err: unknown;
+/** Work on one file after the other, of which one that fails hinders no other. */
+class Attempts {
+    readonly #failures: { readonly name: string; readonly err: unknown }[] = [];
+
+    constructor(private readonly signal: AbortSignal) {}
+
+    /** @throws the signal's reason once it is aborted */
+    async make(name: string, work: () => Promise<void>): Promise<void> {
+        this.signal.throwIfAborted();
+        try {
+            await work();
+        } catch (err) {
+            this.signal.throwIfAborted();
+            this.#failures.push({ name, err });
+        }
+    }
+
+    get haveFailed(): boolean {
+        return this.#failures.length > 0;
+    }
+
+    /** What to tell about those that failed. */
+    get error(): Error {
+        const reasons = this.#failures.map(({ name, err }) => `${name} (${messageOf(err)})`);
+        return new Error(`these files could not be brought up to date: ${shown(reasons)}`, {
+            cause: this.#failures[0]?.err,
+        });
+    }
 }
 
 /**
@@ -82,51 +107,24 @@ export class KeyMirror {
             .map(({ name }) => name);
         this.#guard(former, superfluous);
 
-        const failures: Failure[] = [];
-        const attempt = async <T>(name: string, work: () => Promise<T>): Promise<T | undefined> => {
-            try {
-                signal.throwIfAborted();
-                return await work();
-            } catch (err) {
-                signal.throwIfAborted();
-                failures.push({ name, err });
-                return undefined;
-            }
-        };
+        const attempts = new Attempts(signal);
         // First of all, since this is how keys are revoked.
-        for (const name of superfluous) {
-            await attempt(name, () => this.#remove(name));
-        }
-        if (superfluous.length > 0) {
-            await this.#syncFolder();
-        }
-        for (const { name } of entries.filter((entry) => PART.test(entry.name) && !entry.isDirectory())) {
-            await attempt(name, () => this.#remove(name));
-        }
-
+        const deleted = await this.#removeAll(superfluous, attempts);
+        const unfinished = entries.filter((entry) => PART.test(entry.name) && !entry.isDirectory());
+        await this.#removeAll(
+            unfinished.map(({ name }) => name),
+            attempts,
+        );
         const known = former === 'unreadable' ? undefined : former;
         const isOurs = known?.source === driver.location;
-        const files = new Map<string, MirroredFile>();
-        const fetched: string[] = [];
-        for (const want of wanted.values()) {
-            const { name } = want;
-            const before = isOurs ? known.files.get(name) : undefined;
-            const file = await attempt(name, async () => {
-                if (before && sameParts(before, want) && (await this.#digest(name)) === before.sha256) {
-                    return before;
-                }
-                const { file: after, replaced } = await this.#fetch(want, signal);
-                if (replaced) {
-                    fetched.push(name);
-                }
-                return after;
-            });
-            if (file) {
-                files.set(name, file);
-            }
-        }
+        const { files, fetched } = await this.#fetchAll(
+            wanted,
+            isOurs ? known.files : new Map(),
+            attempts,
+            signal,
+        );
         // Until it has been here as a whole, a new source is not taken over.
-        if (failures.length === 0 || isOurs) {
+        if (isOurs || !attempts.haveFailed) {
             const marker = serializeMarker({ source: driver.location, files });
             if (known === undefined || marker !== serializeMarker(known)) {
                 await this.#write(MARKER, Buffer.from(marker));
@@ -135,27 +133,73 @@ export class KeyMirror {
                 await this.#write(SYNCED, Buffer.alloc(0));
             }
         }
-        if (fetched.length > 0 || superfluous.length > 0) {
-            const deleted = superfluous.filter((gone) => !failures.some(({ name }) => name === gone));
+        if (fetched.length > 0 || deleted.length > 0) {
             log.info(
                 { source: driver.location, folder, fetched, deleted },
                 'fetched the key files of an object store',
             );
         }
-        if (failures.length > 0) {
-            throw failed(failures);
+        if (attempts.haveFailed) {
+            throw attempts.error;
         }
+    }
+
+    /** Removes files, durably. Gives those that are gone. */
+    async #removeAll(names: readonly string[], attempts: Attempts): Promise<string[]> {
+        const removed: string[] = [];
+        for (const name of names) {
+            await attempts.make(name, async () => {
+                await this.#remove(name);
+                removed.push(name);
+            });
+        }
+        if (removed.length > 0) {
+            await this.#syncFolder();
+        }
+        return removed;
+    }
+
+    /**
+     * Fetches what is not here already.
+     *
+     * @param known what the marker tells about the files of this object store
+     * @returns what the marker is to tell about them, and the names of those that were replaced
+     */
+    async #fetchAll(
+        wanted: ReadonlyMap<string, Wanted>,
+        known: Marker['files'],
+        attempts: Attempts,
+        signal: AbortSignal,
+    ): Promise<{ files: Map<string, MirroredFile>; fetched: string[] }> {
+        const files = new Map<string, MirroredFile>();
+        const fetched: string[] = [];
+        for (const want of wanted.values()) {
+            const { name } = want;
+            await attempts.make(name, async () => {
+                const before = known.get(name);
+                if (before && sameParts(before, want) && (await this.#digest(name)) === before.sha256) {
+                    files.set(name, before);
+                    return;
+                }
+                const { file, replaced } = await this.#fetch(want, signal);
+                files.set(name, file);
+                if (replaced) {
+                    fetched.push(name);
+                }
+            });
+        }
+        return { files, fetched };
     }
 
     /** The whole of what the object store has. */
     async #list(signal: AbortSignal): Promise<Map<string, Wanted>> {
         const wanted = new Map<string, Wanted>();
         for (const prefix of PREFIXES) {
-            for await (const { key, etag, size } of abortable(this.#options.driver.list(prefix), signal)) {
+            for await (const { key, etag } of abortable(this.#options.driver.list(prefix), signal)) {
                 const name = key.slice(prefix.length);
                 if (isKeyFileName(name) && !name.includes('/')) {
                     const parts = wanted.get(name)?.parts ?? [];
-                    wanted.set(name, { name, parts: [...parts, { key, etag, size }] });
+                    wanted.set(name, { name, parts: [...parts, { key, etag }] });
                 }
             }
         }
@@ -194,7 +238,7 @@ export class KeyMirror {
         signal: AbortSignal,
     ): Promise<{ file: MirroredFile; replaced: boolean }> {
         const contents: Buffer[] = [];
-        const read: { key: string; etag: string }[] = [];
+        const read: ObjectPart[] = [];
         for (const { key } of parts) {
             const { bytes, etag } = await this.#download(key, signal);
             read.push({ key, etag });
@@ -295,29 +339,6 @@ export async function hasBeenSynced(folder: string): Promise<boolean> {
     }
 }
 
-/** What the iterable gives, or the signal's reason as soon as it is aborted, whatever is being waited for. */
-async function* abortable<T>(items: AsyncIterable<T>, signal: AbortSignal): AsyncGenerator<T> {
-    const stop = new AbortController();
-    const aborted = once(signal, 'abort', { signal: stop.signal }).then(() => signal.throwIfAborted());
-    // It is of no interest once the last item is there.
-    aborted.catch(() => undefined);
-    const iterator = items[Symbol.asyncIterator]();
-    try {
-        for (;;) {
-            signal.throwIfAborted();
-            const next = await Promise.race([iterator.next(), aborted]);
-            if (!next || next.done === true) {
-                return;
-            }
-            yield next.value;
-        }
-    } finally {
-        stop.abort();
-        // Not waited for: it ends when what hangs does.
-        iterator.return?.().catch(() => undefined);
-    }
-}
-
 function sameParts(file: MirroredFile, { parts }: Wanted): boolean {
     return (
         file.parts.length === parts.length &&
@@ -333,12 +354,4 @@ function shown(names: readonly string[]): string {
     return (
         names.slice(0, SHOWN).join(', ') + (names.length > SHOWN ? ` and ${names.length - SHOWN} more` : '')
     );
-}
-
-function failed(failures: readonly Failure[]): Error {
-    const reasons = failures.slice(0, SHOWN).map(({ name, err }) => `${name} (${messageOf(err)})`);
-    const more = failures.length > SHOWN ? ` and ${failures.length - SHOWN} more` : '';
-    return new Error(`these files could not be brought up to date: ${reasons.join(', ')}${more}`, {
-        cause: failures[0]?.err,
-    });
 }

@@ -4,8 +4,9 @@ import type { KeyRing } from './keys';
 /**
  * A place that holds the public keys of users.
  *
- * A line that is no usable key is skipped with a warning. A user whose keys cannot be read keeps those loaded before,
- * with a warning; one who is not there any more has none.
+ * What can be read counts at once, so that to replace a key is to revoke it; a line that is no usable key is skipped with
+ * a warning. A user whose keys cannot be read keeps those loaded before, with a warning; one who is not there any more has
+ * none. A warning is not repeated while nothing has changed.
  */
 export interface KeySource {
     /** Name in the log. */
@@ -15,10 +16,10 @@ export interface KeySource {
     /**
      * Loads what is on this machine; other machines are not waited for. Unreadable keys are no failure of it.
      *
-     * @param changed called whenever `keys` was replaced after this
+     * @param changed called whenever `keys` has been replaced after this has resolved
      */
     open(changed: () => void): Promise<void>;
-    /** Stops looking for changes. `keys` stay. */
+    /** Stops looking for changes, and waits for what is going on. `keys` stay. May be called again. */
     close(): Promise<void>;
     /** Loads the keys again, from other machines as well. @throws if that failed; the keys loaded before stay then */
     reload(): Promise<void>;

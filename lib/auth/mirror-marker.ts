@@ -9,9 +9,15 @@ export const MARKER = '.source.json';
  */
 export const SYNCED = '.synced';
 
+/** An object in one version. */
+export interface ObjectPart {
+    readonly key: string;
+    readonly etag: string;
+}
+
 export interface MirroredFile {
     /** The objects whose content it has, in this order. */
-    readonly parts: readonly { readonly key: string; readonly etag: string }[];
+    readonly parts: readonly ObjectPart[];
     /** Of its content, in hex. */
     readonly sha256: string;
 }

@@ -13,6 +13,7 @@ import { createLocalStorage } from '../../lib/storage/local';
 import { altered, putObject, systemClock } from '../support/key-places';
 import { signedHeaders, type TestKey } from '../support/keys';
 import { localDatabase } from '../support/local-database';
+import { unlistable } from '../support/mirrors';
 import { recordingLog } from '../support/recording-log';
 import { testKeys } from '../support/registry';
 
@@ -44,14 +45,6 @@ describe('Authenticator', () => {
         await store.open();
         return altered(store, { type });
     }
-
-    const failing = (store: StorageDriver): StorageDriver =>
-        altered(store, {
-            async *list() {
-                yield* [];
-                throw new Error('the object store is down');
-            },
-        });
 
     async function open(): Promise<Authenticator> {
         const file = join(root, 'config.json');
@@ -125,21 +118,21 @@ describe('Authenticator', () => {
     it('has what was mirrored before from the first request on', async () => {
         await put(1, 'keys/bob.keys', one);
         await (await open()).reload();
-        stores = stores.map(failing);
+        stores = stores.map(unlistable);
         assert.equal(await knows(await open(), 'bob', one), true);
     });
 
     it('takes the mirror that the original server had of Manta, and of nothing else', async () => {
         await write('etc/authkeys/manta/bob.keys', one);
         await write('etc/authkeys/s3/carol.keys', one);
-        stores = stores.map(failing);
+        stores = stores.map(unlistable);
         const authenticator = await open();
         assert.equal(await knows(authenticator, 'bob', one), true);
         assert.equal(await knows(authenticator, 'carol', one), false);
     });
 
     it('reloads everything else where one object store fails', async () => {
-        stores = [failing(stores[0]!), stores[1]!];
+        stores = [unlistable(stores[0]!), stores[1]!];
         const authenticator = await open();
         await put(1, 'keys/carol.keys', one);
         await write('etc/keys/local/bob.keys', one);

@@ -6,18 +6,12 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { LocalDatabase } from '../../lib/db/local';
 import { LeasedTask, type LeasedTaskOptions } from '../../lib/leased-task';
+import { gate } from '../support/gate';
 import { localDatabase } from '../support/local-database';
 import { recordingLog } from '../support/recording-log';
 
 const NEVER = 3_600_000;
 const NAME = 'task';
-
-/** A promise and the means to settle it. */
-function gate(): { opened: Promise<void>; open: () => void } {
-    let open = (): void => undefined;
-    const opened = new Promise<void>((resolve) => (open = resolve));
-    return { opened, open };
-}
 
 describe('LeasedTask', () => {
     let place: string;
