@@ -4,13 +4,15 @@ import type { Context } from '../context';
 import { units, type Measure } from '../measure';
 import { median } from '../rounds';
 import { ResponseReader } from '../response-reader';
-import { makeKey, openAuthenticator, signDate, type KeyKind, type Signed } from '../signing';
+import { makeKey, openAuthenticator, signDate, type KeyKind, type Signed, type SigningKey } from '../signing';
 
 const HOST = '127.0.0.1';
 
 /** Names of the same length: the time to read them is none of what is looked for. */
 const KNOWN = 'alice';
 const UNKNOWN = 'mally';
+/** Another one that nobody has: what makes a difference between these two is none of what is looked for either. */
+const CONTROL = 'trudy';
 
 /** What the users have. */
 const SUBJECTS: Readonly<Record<string, readonly KeyKind[]>> = {
@@ -29,10 +31,8 @@ const CONFIDENCE = 0.99;
 /** Refuses a request; resolves when it has. */
 type Refuse = (signed: Signed) => Promise<void>;
 
-interface Samples {
-    readonly unknown: readonly number[];
-    readonly wrongKey: readonly number[];
-}
+/** In µs, by the names. */
+type Samples = Readonly<Record<'known' | 'unknown' | 'control', number[]>>;
 
 async function timeOf(work: () => Promise<void>): Promise<number> {
     const begun = performance.now();
@@ -40,52 +40,64 @@ async function timeOf(work: () => Promise<void>): Promise<number> {
     return (performance.now() - begun) * 1000;
 }
 
-/** Both kinds in pairs, of which every other has them the other way round. In µs. */
-async function sample(count: number, signed: readonly Signed[], refuse: Refuse): Promise<Samples> {
-    const unknown: number[] = [];
-    const wrongKey: number[] = [];
-    for (let n = 0; n < count; n++) {
-        // The very same signature, under two names.
-        const known = signed[n % signed.length]!;
-        const kinds = [
-            {
-                times: unknown,
-                sent: { ...known, authorization: known.authorization.replace(KNOWN, UNKNOWN) },
-            },
-            { times: wrongKey, sent: known },
+/** The very same signature, under each of the names. */
+type Sendings = readonly { name: keyof Samples; sent: Signed }[];
+
+function makeSendings(key: SigningKey): Sendings[] {
+    const first = Date.now() - SIGNATURES * 500;
+    return Array.from({ length: SIGNATURES }, (_, n) => {
+        const signed = signDate(KNOWN, key, first + n * 1000);
+        // Anew from its bytes: a string that was put together of others is slower to read, once.
+        const named = (user: string): Signed => ({
+            ...signed,
+            authorization: Buffer.from(signed.authorization.replace(KNOWN, user)).toString(),
+        });
+        return [
+            { name: 'known', sent: named(KNOWN) },
+            { name: 'unknown', sent: named(UNKNOWN) },
+            { name: 'control', sent: named(CONTROL) },
         ];
-        for (const { times, sent } of n % 2 === 0 ? kinds : kinds.reverse()) {
-            times.push(await timeOf(() => refuse(sent)));
+    });
+}
+
+/** All names in turn, in an order that is another one each time. */
+async function sample(count: number, all: readonly Sendings[], refuse: Refuse): Promise<Samples> {
+    const samples: Samples = { known: [], unknown: [], control: [] };
+    for (let n = 0; n < count; n++) {
+        const shuffled = all[n % all.length]!.map((sending) => ({ sending, at: Math.random() }));
+        for (const { sending } of shuffled.sort((a, b) => a.at - b.at)) {
+            samples[sending.name].push(await timeOf(() => refuse(sending.sent)));
         }
     }
-    return { unknown, wrongKey };
+    return samples;
 }
 
 const difference = (a: readonly number[], b: readonly number[]): number => Math.abs(median(a) - median(b));
 
-/** The difference of the medians that there may be by chance: with the two of each pair exchanged or not, at random. */
-function chanceDifference({ unknown, wrongKey }: Samples): number {
+/** The difference of the medians that there may be by chance: with the two of each turn exchanged or not, at random. */
+function chanceDifference(some: readonly number[], others: readonly number[]): number {
     const differences = Array.from({ length: SHUFFLES }, () => {
-        const exchanged = unknown.map(() => Math.random() < 0.5);
+        const exchanged = some.map(() => Math.random() < 0.5);
         const pick = (a: readonly number[], b: readonly number[]) =>
             exchanged.map((other, n) => (other ? b : a)[n]!);
-        return difference(pick(unknown, wrongKey), pick(wrongKey, unknown));
+        return difference(pick(some, others), pick(others, some));
     });
     return differences.sort((a, b) => a - b)[Math.floor(SHUFFLES * CONFIDENCE)] ?? NaN;
 }
 
 function measuresOf(where: string, samples: Samples): Measure[] {
-    const [value, floor] = [median(samples.unknown), median(samples.wrongKey)];
-    const found = difference(samples.unknown, samples.wrongKey);
-    const chance = chanceDifference(samples);
+    const { known, unknown, control } = samples;
+    const [value, floor] = [median(unknown), median(known)];
+    const found = difference(unknown, known);
+    const noise = Math.max(chanceDifference(unknown, known), difference(unknown, control));
     const unit = units.microsecondsPassed;
     return [
         { work: `refuse an unknown user, ${where}`, value, floor, ratio: value / floor, unit },
         {
             work: `refuse an unknown user, ${where}: difference`,
             value: found,
-            floor: chance,
-            ratio: found / chance,
+            floor: noise,
+            ratio: found / noise,
             unit,
             target: { of: 'ratio', most: 1 },
         },
@@ -156,18 +168,14 @@ export async function refusals(context: Context): Promise<Measure[]> {
     const measures: Measure[] = [];
     for (const [subject, kinds] of Object.entries(SUBJECTS)) {
         const [kind = 'RSA-2048'] = kinds;
-        const strangersKey = makeKey(kind);
-        const first = Date.now() - SIGNATURES * 500;
-        const signed = Array.from({ length: SIGNATURES }, (_, n) =>
-            signDate(KNOWN, strangersKey, first + n * 1000),
-        );
+        const sendings = makeSendings(makeKey(kind));
         const users = { [KNOWN]: kinds.map((own) => makeKey(own).line) };
         for (const [place, { refuse, close }] of [
             ['in the verifier', await inVerifier(users)],
             ['over HTTP', await overHttp(context, users)],
         ] as const) {
-            await sample(Math.ceil(count / 4), signed, refuse);
-            measures.push(...measuresOf(`${subject}, ${place}`, await sample(count, signed, refuse)));
+            await sample(Math.ceil(count / 4), sendings, refuse);
+            measures.push(...measuresOf(`${subject}, ${place}`, await sample(count, sendings, refuse)));
             await close();
         }
     }
