@@ -8,6 +8,7 @@ import { openDatabase } from './db/index';
 import { openAccountDirectory } from './dc/index';
 import { Listener } from './http/listener';
 import { createHttpServer } from './http/server';
+import { ArchiveShipping } from './images/archive-shipping';
 import { importRemoteJob } from './images/import-job';
 import { Importer } from './images/importer';
 import { Images } from './images/images';
@@ -21,6 +22,8 @@ import { createReference } from './reference/index';
 import { serverFacts } from './reference/subject';
 import { existingRoutes } from './routes';
 import { createStorages } from './storage/index';
+import { LocalSpool } from './storage/local-spool';
+import { preferredObjectStore } from './storage/select';
 import { VERSION } from './version';
 
 const systemClock: Clock = { now: () => Date.now(), uuid: () => randomUUID() };
@@ -131,6 +134,20 @@ export async function startApp(config: Config, log: ServerLog): Promise<App> {
         const purge = new Purge({ images, store: records, leases, clock, log, holder, interval });
         purge.start();
         closers.push(() => purge.stop());
+        const objectStore = preferredObjectStore(config.storageTypes);
+        if (objectStore !== undefined) {
+            const shipping = new ArchiveShipping({
+                spool: new LocalSpool(config),
+                target: storages.get(objectStore),
+                leases,
+                clock,
+                log,
+                holder,
+                interval: config.limits.archiveInterval,
+            });
+            shipping.start();
+            closers.push(() => shipping.stop());
+        }
         if (engine) {
             engine.start();
             closers.push(() => engine.stop());

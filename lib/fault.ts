@@ -45,6 +45,11 @@ export const faultPoints = [
     'dispose:deleted',
     'dispose:forgotten',
 
+    /** An archived manifest is moved to the object store: taken out of the way, stored there, gone here. */
+    'ship:taken',
+    'ship:stored',
+    'ship:removed',
+
     /** A job: its row is written; an attempt at a step is counted, the step is done, its result is written. */
     'job:created',
     'job:begun',

@@ -286,6 +286,10 @@ const properties: Record<string, KeySchema> = {
                 30 * 60_000,
                 'How often images that were never finished are looked for, and deleted if their time is over.',
             ),
+            archiveInterval: time(
+                5 * 60_000,
+                'How often archived manifests are moved to the object store, if there is one.',
+            ),
         },
     },
     jobs: {

@@ -82,6 +82,8 @@ export interface LimitsConfig {
     /** An upload whose process was silent for this long is given up; processes speak three times as often or more. */
     uploadSilence: number;
     purgeInterval: number;
+    /** How often archived manifests are moved to the object store. */
+    archiveInterval: number;
 }
 
 /** How this server runs jobs itself. Times in ms. */

@@ -174,3 +174,29 @@ export interface StorageSet {
     has(type: StorageType): boolean;
     all(): readonly StorageDriver[];
 }
+
+/** Something in the folder of archived manifests. */
+export interface SpoolEntry {
+    /** Its path, for messages. */
+    readonly path: string;
+    /** Whose manifest it is; undefined if it is not ours. */
+    readonly uuid: string | undefined;
+    /** Its bytes; undefined if it is gone. */
+    read(): Promise<Buffer | undefined>;
+    /**
+     * Takes it out of the way of whoever archives the next version: from now on nobody writes it. Undefined if it is
+     * gone. Should the process die, it is among the entries of the next run.
+     */
+    take(): Promise<SpoolEntry | undefined>;
+    /** Deletes it, once it is taken. One that is gone counts as deleted. */
+    remove(): Promise<void>;
+}
+
+/** The folder that archived manifests wait in until they are moved to an object store (storage.md §5). */
+export interface ArchiveSpool {
+    /**
+     * What is in it: of one image the older ones first. Folders that are found or left empty are removed. To be walked
+     * by one process at a time.
+     */
+    entries(): AsyncIterable<SpoolEntry>;
+}

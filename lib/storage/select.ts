@@ -12,6 +12,11 @@ export interface StorageChoice {
     remote: Partial<Record<StorageType, boolean>>;
 }
 
+/** The object store that is meant where one is; undefined if only the local disk is configured. */
+export function preferredObjectStore(storageTypes: readonly StorageType[]): StorageType | undefined {
+    return storageTypes.find((type) => type !== 'local');
+}
+
 /**
  * An operator's wish counts if that storage is configured. Otherwise an object store is preferred to the local disk,
  * except that images of the administrator stay local when the object store is remote: a datacenter must be able to
@@ -21,7 +26,7 @@ export function selectStorage({ ownerIsAdmin, requested, storageTypes, remote }:
     if (requested !== undefined) {
         return storageTypes.includes(requested) ? requested : 'local';
     }
-    const objectStore = storageTypes.find((type) => type !== 'local');
+    const objectStore = preferredObjectStore(storageTypes);
     if (objectStore === undefined || (ownerIsAdmin && remote[objectStore] === true)) {
         return 'local';
     }

@@ -77,6 +77,7 @@ describe('loadConfig (config.md §1 to §3)', () => {
                     gracefulStop: 15_000,
                     uploadSilence: 50_000,
                     purgeInterval: 1_800_000,
+                    archiveInterval: 300_000,
                 },
             );
         });
