@@ -4,13 +4,18 @@ import { mkdir, mkdtemp, rename, rm, symlink, writeFile } from 'node:fs/promises
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
+import type { StorageDriver } from '../../lib/storage/driver';
 import { signedHeaders, type TestKey } from '../support/keys';
-import { putFile } from '../support/key-places';
+import { putFile, putObject } from '../support/key-places';
+import { MantaAccount } from '../support/manta-storage';
+import type { MantaServer } from '../support/manta-server';
 import { Registry, testKeys } from '../support/registry';
 
 /** Time within which a change of a key file counts, in ms; with as much again for a busy machine. */
 const SOON = 2 * 1000;
 const POLL = 20;
+
+const ROOT_DIR = '/imgapi/stor/imgapi';
 
 describe('Key files', () => {
     const [one, two] = testKeys();
@@ -160,6 +165,54 @@ describe('Key files', () => {
             warnings.map((warning) => warning.folder),
             [folder('keys', 'local')],
         );
+    });
+
+    describe('in Manta', () => {
+        let account: MantaAccount;
+        let manta: MantaServer;
+        let store: StorageDriver;
+        const withManta = (): Promise<Registry> =>
+            start({
+                storageTypes: ['local', 'manta'],
+                manta: { ...account.config(manta.url), rootDir: ROOT_DIR },
+            });
+
+        beforeEach(async () => {
+            account = new MantaAccount();
+            manta = await account.serve();
+            store = account.storage(manta.url, { rootDir: ROOT_DIR });
+            await store.open();
+        });
+        afterEach(async () => {
+            await store.close();
+            await manta.stop();
+            account.remove();
+        });
+
+        it('count after the start by themselves, are revoked by AdminReloadAuthKeys, and outlive Manta', async () => {
+            await putObject(store, 'keys/bob.keys', one.publicLine);
+            await putObject(store, 'authkeys/carol.keys', one.publicLine);
+            registry = await withManta();
+            await becomes(200, 'bob', one);
+            await becomes(200, 'carol', one);
+
+            await store.delete('keys/bob.keys');
+            assert.deepEqual((await registry.client.post('/authkeys/reload', {})).json, {});
+            await becomes(401, 'bob', one);
+            assert.equal(await ask('carol', one), 200);
+
+            await registry.stop();
+            await manta.stop();
+            registry = await withManta();
+            assert.equal(await ask('carol', one), 200, 'before Manta is asked');
+            assert.equal(await ask('bob', one), 401);
+            assert.equal((await registry.client.post('/authkeys/reload', {})).status, 200);
+            const warning = await registry.server.logged(({ msg }) =>
+                msg.includes('could not fetch the keys'),
+            );
+            assert.equal(warning.folder, folder('keys', 'manta'));
+            assert.equal(await ask('carol', one), 200);
+        });
     });
 
     describe('AdminReloadAuthKeys', () => {

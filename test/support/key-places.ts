@@ -10,6 +10,7 @@ import type { LeaseStore } from '../../lib/db/driver';
 import type { StorageDriver } from '../../lib/storage/driver';
 import { createLocalStorage } from '../../lib/storage/local';
 import type { KeyPlace } from '../conformance/key-sources';
+import { MantaAccount } from './manta-storage';
 import { localDatabase } from './local-database';
 
 export const systemClock = { now: () => Date.now(), uuid: () => randomUUID() };
@@ -90,11 +91,37 @@ export function altered(driver: StorageDriver, parts: Partial<StorageDriver>): S
     });
 }
 
-export async function mirrorPlace(): Promise<MirrorPlace> {
+/** An object store of its own for one test, not opened; `remove` is called after it is closed. */
+interface OwnStore {
+    readonly store: StorageDriver;
+    readonly remove?: () => Promise<void>;
+}
+
+async function localStore(root: string): Promise<OwnStore> {
+    const dataDir = join(root, 'store');
+    await mkdir(dataDir);
+    return { store: createLocalStorage({ dataDir }) };
+}
+
+async function mantaStore(): Promise<OwnStore> {
+    const account = new MantaAccount();
+    const server = await account.serve();
+    const remove = async (): Promise<void> => {
+        await server.stop();
+        account.remove();
+    };
+    return { store: account.storage(server.url), remove };
+}
+
+export const mantaPlace = (): Promise<MirrorPlace> => mirrorPlace(mantaStore);
+
+/** A mirror of what `makeStore` gives; by default of another folder of this machine. */
+export async function mirrorPlace(
+    makeStore: (root: string) => Promise<OwnStore> = localStore,
+): Promise<MirrorPlace> {
     const root = await makeRoot();
     const folder = join(root, 'etc', 'keys', 'manta');
-    await mkdir(join(root, 'store'));
-    const store = createLocalStorage({ dataDir: join(root, 'store') });
+    const { store, remove } = await makeStore(root);
     await store.open();
     const database = localDatabase(root);
     await database.open();
@@ -123,6 +150,7 @@ export async function mirrorPlace(): Promise<MirrorPlace> {
         remove: async () => {
             await database.close();
             await store.close();
+            await remove?.();
             await rm(root, { recursive: true });
         },
     };
