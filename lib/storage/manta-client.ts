@@ -221,6 +221,8 @@ export class MantaClient {
      */
     async persist<T>(attempt: () => Promise<T>, signal?: AbortSignal): Promise<T> {
         const began = performance.now();
+        // While it is down, whoever asks is told so at once.
+        const most = this.#options.state.down ? 1 : ATTEMPTS;
         for (let attempts = 1; ; attempts++) {
             try {
                 return await attempt();
@@ -230,7 +232,7 @@ export class MantaClient {
                 if (!(error instanceof MantaFailure)) {
                     throw error;
                 }
-                if (!error.passing || attempts === ATTEMPTS || lasted > PERSIST_FOR) {
+                if (!error.passing || attempts >= most || lasted > PERSIST_FOR) {
                     throw this.failed(error);
                 }
             }

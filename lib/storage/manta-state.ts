@@ -12,6 +12,11 @@ export class MantaState {
         this.#log = log;
     }
 
+    /** Whether the last that was heard of Manta is that it cannot be used. */
+    get down(): boolean {
+        return this.#trouble !== undefined;
+    }
+
     /** Manta did what a request asked for, or told why it is not to be done. */
     succeeded(): void {
         if (!this.#known || this.#trouble !== undefined) {

@@ -207,12 +207,23 @@ describe('storage in Manta when things go wrong', () => {
         },
         'copying, at its source': {
             on: /^GET .*\/file0-/,
-            outcomes: { ...COMMON, ...LEAVING },
+            outcomes: {
+                reset: ['ok', 'StorageIsDown'],
+                'late cut answer': ['ok'],
+                'wrong byte received': ['StorageIsDown'],
+            },
             run: (storage) => storage.copy(existing, fresh),
         },
         'copying, at its target': {
             on: /^PUT .*\/file0-/,
-            outcomes: { ...COMMON, ...ARRIVING },
+            outcomes: {
+                reset: ['ok', 'StorageIsDown'],
+                'cut upload': ['StorageIsDown'],
+                // Manta is told the MD5 beforehand.
+                'wrong byte sent': ['StorageIsDown'],
+                'lost answer': ['ok'],
+                '507': ['InsufficientStorage'],
+            },
             run: (storage) => storage.copy(existing, fresh),
         },
     };
