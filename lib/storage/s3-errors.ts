@@ -7,10 +7,10 @@ export type RefusalCode =
     | 'NoSuchUpload'
     | 'PreconditionFailed'
     | 'InvalidRange'
-    /** To HEAD: the object is not there, or the bucket. */
+    /** To a request whose answers have no body: the object is not there, or the bucket. */
     | 'NotFound'
-    /** To HEAD: something is not permitted. */
-    | 'Forbidden';
+    /** To such a request: something is wrong with it, or with who sends it. */
+    | 'Unexplained';
 
 /** The server did what it was asked, and says that it cannot be had. */
 export class S3Refusal extends Error {
@@ -48,31 +48,24 @@ const REFUSALS: ReadonlySet<string> = new Set<RefusalCode>([
     'InvalidRange',
 ]);
 
-/** What an answer without a body is called: such are those to HEAD, which tell their status only. */
-const UNNAMED = new Set(['NotFound', 'Forbidden', 'Unknown', 'UnknownError', '403', '404']);
-
-/** The refusal that an error is; undefined if it is a failure. */
-export function refusalOf(error: unknown): S3Refusal | undefined {
+/** The refusal that an error is; undefined if it is a failure. @param bodiless answers to the request have no body */
+export function refusalOf(error: unknown, bodiless: boolean): S3Refusal | undefined {
     const code = codeOf(error);
     if (REFUSALS.has(code)) {
         return new S3Refusal(code as RefusalCode, error);
     }
-    if (UNNAMED.has(code)) {
-        const status = statusOf(error);
-        return status === 404
-            ? new S3Refusal('NotFound', error)
-            : status === 403
-              ? new S3Refusal('Forbidden', error)
-              : undefined;
+    const status = statusOf(error) ?? 0;
+    if (!bodiless || status < 300 || status >= 500) {
+        return undefined;
     }
-    return undefined;
+    return new S3Refusal(status === 404 ? 'NotFound' : 'Unexplained', error);
 }
 
-/** What a forbidden HEAD would have said, had it a body. */
+/** What an unexplained refusal would have said, had it a body, given that the bucket itself may be looked at. */
 export class AccessDenied extends Error {
     readonly Code = 'AccessDenied';
-    constructor(cause: unknown) {
-        super('Access denied.', { cause });
+    constructor(refusal: S3Refusal) {
+        super('Access denied.', { cause: refusal });
     }
 }
 

@@ -28,6 +28,8 @@ export interface CallOptions {
     signal?: AbortSignal | undefined;
     /** Tries for longer, with pauses between. */
     patient?: boolean;
+    /** Answers to it have no body, as those to HEAD. */
+    bodiless?: boolean;
 }
 
 export class S3Service {
@@ -116,7 +118,7 @@ export class S3Service {
     async #send<Input extends ServiceInputTypes, Output extends ServiceOutputTypes>(
         client: S3Client,
         command: Sendable<Input, Output>,
-        { signal, patient = false }: CallOptions,
+        { signal, patient = false, bodiless = false }: CallOptions,
     ): Promise<Output> {
         const pauses = patient ? [...this.pauses] : [];
         let damaged = 1;
@@ -128,9 +130,12 @@ export class S3Service {
                 return output;
             } catch (error) {
                 signal?.throwIfAborted();
-                const refusal = refusalOf(error);
+                const refusal = refusalOf(error, bodiless);
                 if (refusal) {
-                    this.#worked();
+                    // Without a body it may mean anything.
+                    if (!bodiless) {
+                        this.#worked();
+                    }
                     throw refusal;
                 }
                 if (isDamaged(error) && damaged++ < ATTEMPTS) {

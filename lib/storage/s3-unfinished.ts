@@ -51,12 +51,21 @@ function unfinished({ Key, UploadId, Initiated }: MultipartUpload): Unfinished |
         : { key: Key, uploadId: UploadId, shownAs: shownAs(Key, UploadId), begun: Initiated ?? new Date(0) };
 }
 
-/** Those whose key in the bucket begins like this. */
-export async function* listUnfinished(service: S3Service, prefix: string): AsyncGenerator<Unfinished> {
+/** Those whose key in the bucket begins like this. @param pageSize how many to ask for at once */
+export async function* listUnfinished(
+    service: S3Service,
+    prefix: string,
+    pageSize?: number,
+): AsyncGenerator<Unfinished> {
     let from: { KeyMarker: string | undefined; UploadIdMarker: string | undefined } | undefined;
     do {
         const page = await service.call(
-            new ListMultipartUploadsCommand({ Bucket: service.bucket, Prefix: prefix, ...from }),
+            new ListMultipartUploadsCommand({
+                Bucket: service.bucket,
+                Prefix: prefix,
+                MaxUploads: pageSize,
+                ...from,
+            }),
         );
         for (const upload of page.Uploads ?? []) {
             const found = unfinished(upload);

@@ -273,7 +273,10 @@ export async function completeUpload(
         if (!isRefusal(error, 'NoSuchUpload')) {
             throw error;
         }
-        const { ContentLength, ETag } = await service.call(new HeadObjectCommand(object), { signal });
+        const { ContentLength, ETag } = await service.call(new HeadObjectCommand(object), {
+            signal,
+            bodiless: true,
+        });
         if (ContentLength !== size || ETag === former) {
             throw error;
         }

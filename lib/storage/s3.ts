@@ -41,6 +41,8 @@ export interface S3StorageOptions {
     pauses?: readonly number[];
     /** Other sizes than the usual ones: above the first, objects are copied in parts of the second. */
     copy?: { mostAtOnce: number; part: number };
+    /** Other pages of lists than those of 1,000. */
+    page?: number;
 }
 
 /** Memory that all uploads together may have for sending ahead, beyond one part each, in bytes. */
@@ -222,29 +224,31 @@ class S3Storage implements StorageDriver {
 
     async *list(prefix: string): AsyncGenerator<ObjectInfo, void, undefined> {
         assertPrefix(prefix);
+        const { page } = this.#options;
         // First, so that one that is finished meanwhile is not missed.
-        for await (const { shownAs, begun } of listUnfinished(this.#service, this.#root + prefix)) {
-            const key = shownAs.slice(this.#root.length);
-            if (isKey(key)) {
-                yield describe(key, { Size: 0, LastModified: begun });
+        for await (const upload of listUnfinished(this.#service, this.#root + prefix, page)) {
+            if (isKey(upload.key.slice(this.#root.length))) {
+                const key = upload.shownAs.slice(this.#root.length);
+                yield describe(key, { Size: 0, LastModified: upload.begun });
             }
         }
         let token: string | undefined;
         do {
-            const page = await this.#service.call(
+            const answer = await this.#service.call(
                 new ListObjectsV2Command({
                     Bucket: this.#service.bucket,
                     Prefix: this.#root + prefix,
                     ContinuationToken: token,
+                    MaxKeys: page,
                 }),
             );
-            for (const object of page.Contents ?? []) {
+            for (const object of answer.Contents ?? []) {
                 const key = object.Key?.slice(this.#root.length) ?? '';
                 if (isKey(key)) {
                     yield describe(key, object);
                 }
             }
-            token = page.IsTruncated === true ? page.NextContinuationToken : undefined;
+            token = answer.IsTruncated === true ? answer.NextContinuationToken : undefined;
         } while (token !== undefined);
     }
 
@@ -313,17 +317,17 @@ class S3Storage implements StorageDriver {
     /** What S3 says of the object; undefined if there is none. */
     async #head(key: string): Promise<(Described & { ContentType?: string | undefined }) | undefined> {
         try {
-            return await this.#service.call(new HeadObjectCommand(this.#object(key)));
+            return await this.#service.call(new HeadObjectCommand(this.#object(key)), { bodiless: true });
         } catch (error) {
-            if (!isRefusal(error, 'NotFound') && !isRefusal(error, 'Forbidden')) {
+            if (!(error instanceof S3Refusal)) {
                 throw error;
             }
-            // Without a body it does not say why: it may be the bucket that is not there.
+            // It does not say why: it may be the bucket that is not there, or the user who is not known.
             await this.check();
-            if (isRefusal(error, 'Forbidden')) {
-                throw this.#service.failure(new AccessDenied(error));
+            if (isRefusal(error, 'NotFound')) {
+                return undefined;
             }
-            return undefined;
+            throw this.#service.failure(new AccessDenied(error));
         }
     }
 

@@ -263,7 +263,11 @@ export class FaultProxy {
             agent: this.#agent,
         });
         upstream.on('error', () => undefined);
-        req.socket.once('close', () => upstream.destroy());
+        res.once('close', () => {
+            if (!res.writableFinished) {
+                upstream.destroy();
+            }
+        });
         upstream.on('continue', () => res.writeContinue());
         const answered = once(upstream, 'response') as Promise<[IncomingMessage]>;
         const sent = this.#sendBody(req, upstream, fault);
