@@ -116,12 +116,13 @@ export async function startApp(config: Config, log: ServerLog): Promise<App> {
             sink: log.sink,
         });
 
-        const { id: databaseId, images: records, pending, leases } = database;
+        const { id: databaseId, images: records, pending, leases, tasks } = database;
         const sweep = new Sweep({
             databaseId,
             images: records,
             pending,
             leases,
+            tasks,
             storages,
             clock,
             log,

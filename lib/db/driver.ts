@@ -199,6 +199,13 @@ export interface LeaseStore {
     release(name: string, holder: string): Promise<void>;
 }
 
+/** When tasks were last done: those that are to be done once in a time, by whichever process. It lasts. */
+export interface TaskStore {
+    /** In ms since the epoch; undefined if it never was. */
+    doneAt(name: string): Promise<number | undefined>;
+    done(name: string, now: number): Promise<void>;
+}
+
 /** A durable job (imports.md); `value` is the job object in WFAPI's form. */
 export interface StoredJob {
     readonly uuid: string;
@@ -242,6 +249,7 @@ export interface Database {
     readonly images: ImageStore;
     readonly pending: PendingStore;
     readonly leases: LeaseStore;
+    readonly tasks: TaskStore;
     readonly jobs: JobStore;
     readonly replay: ReplayStore;
     /** A uuid made with the database, the same for every process that uses it. */

@@ -1,6 +1,7 @@
-/** Leases and the replay memory of the embedded database: rows that a reboot may forget. */
-import type { LeaseStore, ReplayStore } from './driver';
+/** Leases and the replay memory of the embedded database, rows that a reboot may forget; and when tasks were done. */
+import type { LeaseStore, ReplayStore, TaskStore } from './driver';
 import type { Connection } from './local-connection';
+import { readMeta, writeMeta } from './local-schema';
 
 const SQL = {
     acquire:
@@ -30,6 +31,20 @@ export class LocalLeases implements LeaseStore {
             () => this.connection.prepare(SQL.release).run([name, holder]),
             'process',
         );
+    }
+}
+
+/** A few rows of the table that holds one value each. */
+export class LocalTasks implements TaskStore {
+    constructor(private readonly connection: Connection) {}
+
+    async doneAt(name: string): Promise<number | undefined> {
+        const at = await this.connection.read(() => readMeta(this.connection, `done:${name}`));
+        return at === undefined ? undefined : Number(at);
+    }
+
+    async done(name: string, now: number): Promise<void> {
+        await this.connection.write(() => writeMeta(this.connection, `done:${name}`, String(now)));
     }
 }
 

@@ -7,7 +7,7 @@ import type { Clock } from '../clock';
 import { ApiError } from '../errors';
 import type { Database } from './driver';
 import { Connection } from './local-connection';
-import { LocalLeases, LocalReplay } from './local-coordination';
+import { LocalLeases, LocalReplay, LocalTasks } from './local-coordination';
 import { prepareFolder } from './local-filesystem';
 import { LocalImages } from './local-images';
 import { LocalJobs } from './local-jobs';
@@ -37,6 +37,7 @@ interface Opened {
     images: LocalImages;
     pending: LocalPending;
     leases: LocalLeases;
+    tasks: LocalTasks;
     jobs: LocalJobs;
     replay: LocalReplay;
     rawFiles: RawFiles;
@@ -59,6 +60,9 @@ export class LocalDatabase implements Database {
     }
     get leases(): LocalLeases {
         return this.opened.leases;
+    }
+    get tasks(): LocalTasks {
+        return this.opened.tasks;
     }
     get jobs(): LocalJobs {
         return this.opened.jobs;
@@ -100,6 +104,7 @@ export class LocalDatabase implements Database {
                 images,
                 pending: new LocalPending(connection),
                 leases: new LocalLeases(connection),
+                tasks: new LocalTasks(connection),
                 jobs: new LocalJobs(connection),
                 replay: new LocalReplay(connection),
                 rawFiles: new RawFiles(connection, images, path.join(dataDir, 'manifests'), () =>

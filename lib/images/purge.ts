@@ -34,6 +34,13 @@ function hasExpired({ state, expires_at }: RawImage, now: number): boolean {
     );
 }
 
+export interface PurgeResult {
+    /** The records of the images that were deleted. */
+    deleted: RawImage[];
+    /** How many are to go but could not be deleted; the log names them. */
+    failed: number;
+}
+
 export interface PurgeOptions {
     images: Images;
     /** Where the images are. */
@@ -56,13 +63,16 @@ export interface PurgeOptions {
 export class Purge {
     readonly #options: PurgeOptions;
     readonly #task: LeasedTask;
+    #last: PurgeResult | undefined;
 
     constructor(options: PurgeOptions) {
         this.#options = options;
         this.#task = new LeasedTask({
             ...options,
             name: 'purge-placeholders',
-            run: (signal) => this.run(signal),
+            run: async (signal) => {
+                this.#last = await this.run(signal);
+            },
             nextIn: (ran) => (ran ? options.interval : Math.min(options.interval, AGAIN)),
         });
     }
@@ -76,10 +86,27 @@ export class Purge {
         await this.#task.stop();
     }
 
+    /** Deletes all that have expired, now or as soon as the process that is at it is done. */
+    async now(): Promise<PurgeResult> {
+        await this.#task.hurry();
+        if (!this.#last) {
+            throw new Error('The purge was stopped before it was done.');
+        }
+        return this.#last;
+    }
+
+    /** The records of those that have expired by now, at most `limit`. */
+    async expired(limit: number): Promise<RawImage[]> {
+        const { store, clock } = this.#options;
+        const found = await store.expired(new Date(clock.now()).toISOString(), limit);
+        return found.map(({ raw }) => raw).filter((raw) => hasExpired(raw, clock.now()));
+    }
+
     /** Deletes all placeholders that have expired by now. One that cannot be deleted hinders no other. */
-    async run(signal?: AbortSignal): Promise<void> {
+    async run(signal?: AbortSignal): Promise<PurgeResult> {
         const { store, clock } = this.#options;
         const now = new Date(clock.now()).toISOString();
+        const result: PurgeResult = { deleted: [], failed: 0 };
         const kept = new Set<string>();
         for (;;) {
             // Those that stay come first every time: ask for so many more that they hide no others.
@@ -87,20 +114,20 @@ export class Purge {
             const found = await store.expired(now, limit);
             for (const { uuid } of found.filter((image) => !kept.has(image.uuid))) {
                 if (signal?.aborted === true) {
-                    return;
+                    return result;
                 }
-                if (!(await this.#deleteIfExpired(uuid))) {
+                if (!(await this.#deleteIfExpired(uuid, result))) {
                     kept.add(uuid);
                 }
             }
             if (found.length < limit) {
-                return;
+                return result;
             }
         }
     }
 
     /** Gives whether the image is deleted. */
-    async #deleteIfExpired(uuid: string): Promise<boolean> {
+    async #deleteIfExpired(uuid: string, result: PurgeResult): Promise<boolean> {
         const { images, clock, log } = this.#options;
         try {
             return await images.turns.take(uuid, async () => {
@@ -115,23 +142,26 @@ export class Purge {
                     { image_uuid: uuid, state, expires_at, owner, name },
                     'deleted an image that was never finished; its time was over',
                 );
+                result.deleted.push(image.raw);
                 return true;
             });
         } catch (err) {
-            this.#explain(uuid, err);
+            result.failed += this.#explain(uuid, err) ? 1 : 0;
             return false;
         }
     }
 
-    /** @throws err if it is not about this image alone */
-    #explain(uuid: string, err: unknown): void {
+    /** Gives whether somebody has to see to it. @throws err if it is not about this image alone */
+    #explain(uuid: string, err: unknown): boolean {
         const { log } = this.#options;
         if (err instanceof EtagConflict || err instanceof ImageNotFound) {
             log.info(
                 { image_uuid: uuid },
                 'somebody is at work on an image that has expired; it stays for now',
             );
-        } else if (err instanceof DependencyConflict) {
+            return false;
+        }
+        if (err instanceof DependencyConflict) {
             log.warn(
                 { image_uuid: uuid },
                 'an image that was never finished has expired, but is the origin of others',
@@ -144,5 +174,6 @@ export class Purge {
                 'could not delete an image that has expired; it will be tried again',
             );
         }
+        return true;
     }
 }

@@ -1,11 +1,11 @@
 import type Logger from 'bunyan';
 import type { Clock } from '../clock';
-import type { ImageStore, LeaseStore, PendingObject, PendingStore } from '../db/driver';
+import type { ImageStore, LeaseStore, PendingObject, PendingStore, TaskStore } from '../db/driver';
 import type { StorageType } from '../manifest';
 import { imageKey, type StorageSet } from '../storage/driver';
 import { LeasedTask } from '../leased-task';
 import { referredNames } from './references';
-import { UnreferencedSweep } from './unreferenced-sweep';
+import { UnreferencedSweep, type UnreferencedSweepResult } from './unreferenced-sweep';
 
 /** The longest time between two looks at the pending objects, in ms. */
 const PENDING_INTERVAL = 5 * 60_000;
@@ -16,6 +16,7 @@ const AGAIN = 10_000;
 /** The shortest time between two looks, in ms. */
 const SOON = 10;
 
+const UNREFERENCED = 'sweep-unreferenced';
 const UNREFERENCED_DELAY = 60_000;
 const UNREFERENCED_INTERVAL = 24 * 3_600_000;
 
@@ -31,6 +32,7 @@ export interface SweepOptions {
     images: ImageStore;
     pending: PendingStore;
     leases: LeaseStore;
+    tasks: TaskStore;
     storages: StorageSet;
     clock: Clock;
     log: Logger;
@@ -40,16 +42,31 @@ export interface SweepOptions {
     silence: number;
 }
 
+export interface PendingSweepResult {
+    removed: number;
+    /** Of those that were given up, the ones that could not be deleted. */
+    kept: number;
+}
+
+export interface SweepResult {
+    pending: PendingSweepResult;
+    unreferenced: UnreferencedSweepResult;
+}
+
 /**
  * Removes what crashes and failures left in the storages.
  *
  * Two nets, for two kinds of loss: pending rows name the objects of interrupted operations, and go within a minute;
- * the daily search for unreferenced objects finds the ones whose row was lost as well.
+ * the daily search for unreferenced objects, by whichever process comes to it first, finds the ones whose row was lost
+ * as well.
  */
 export class Sweep {
     readonly #options: SweepOptions;
     readonly #unreferenced: UnreferencedSweep;
     readonly #tasks: { pending: LeasedTask; unreferenced: LeasedTask };
+    readonly #last: Partial<SweepResult> = {};
+    /** Search for unreferenced objects next time, whoever has done so when. */
+    #atOnce = false;
 
     constructor(options: SweepOptions) {
         this.#options = options;
@@ -58,26 +75,41 @@ export class Sweep {
             pending: new LeasedTask({
                 ...options,
                 name: 'sweep-pending',
-                run: (signal) => this.sweepPending(signal),
+                run: async (signal) => {
+                    this.#last.pending = await this.sweepPending(signal);
+                },
                 nextIn: (ran) => (ran ? this.pendingDueIn() : AGAIN),
             }),
             unreferenced: new LeasedTask({
                 ...options,
-                name: 'sweep-unreferenced',
-                run: (signal) => this.sweepUnreferenced(signal),
-                nextIn: () => UNREFERENCED_INTERVAL,
+                name: UNREFERENCED,
+                run: (signal) => this.#sweepDaily(signal),
+                nextIn: async (ran) => Math.max(await this.unreferencedDueIn(), ran ? SOON : AGAIN),
             }),
         };
     }
 
-    start(): void {
+    /** @param delays until the first looks, in ms */
+    start({ unreferenced = UNREFERENCED_DELAY } = {}): void {
         this.#tasks.pending.start(0);
-        this.#tasks.unreferenced.start(UNREFERENCED_DELAY);
+        this.#tasks.unreferenced.start(unreferenced);
     }
 
     /** Ends the running steps and waits for them. */
     async stop(): Promise<void> {
         await Promise.all([this.#tasks.pending.stop(), this.#tasks.unreferenced.stop()]);
+    }
+
+    /** Does both now, whenever it was last done, or as soon as the processes that are at it are done. */
+    async now(): Promise<SweepResult> {
+        this.#atOnce = true;
+        await this.#tasks.pending.hurry();
+        await this.#tasks.unreferenced.hurry();
+        const { pending, unreferenced } = this.#last;
+        if (!pending || !unreferenced) {
+            throw new Error('The sweep was stopped before it was done.');
+        }
+        return { pending, unreferenced };
     }
 
     /** How long until `sweepPending` should run again, in ms: when the next upload will have been silent too long. */
@@ -91,11 +123,35 @@ export class Sweep {
         return Math.min(Math.max(due, SOON), PENDING_INTERVAL);
     }
 
+    /** How long until any process has to search for unreferenced objects again, in ms. */
+    async unreferencedDueIn(): Promise<number> {
+        const { tasks, clock } = this.#options;
+        const now = clock.now();
+        const last = await tasks.doneAt(UNREFERENCED);
+        // One in the future is from a clock that has been put right since.
+        return last === undefined || last > now ? 0 : Math.max(last + UNREFERENCED_INTERVAL - now, 0);
+    }
+
+    /** Searches for unreferenced objects unless some process has done so within a day. */
+    async #sweepDaily(signal: AbortSignal): Promise<void> {
+        const { tasks, clock } = this.#options;
+        if (!this.#atOnce && (await this.unreferencedDueIn()) > 0) {
+            return;
+        }
+        this.#atOnce = false;
+        const begun = clock.now();
+        const result = await this.sweepUnreferenced(signal);
+        if (!signal.aborted) {
+            this.#last.unreferenced = result;
+            await tasks.done(UNREFERENCED, begun);
+        }
+    }
+
     /**
      * Gives up the pending objects that were silent for too long and deletes every object that was given up. A row stays for the
      * next time if its storage cannot be reached or is not configured.
      */
-    async sweepPending(signal?: AbortSignal): Promise<void> {
+    async sweepPending(signal?: AbortSignal): Promise<PendingSweepResult> {
         const { pending, clock, log, silence } = this.#options;
         const failures = new Map<StorageType, number>();
         let removed = 0;
@@ -115,11 +171,12 @@ export class Sweep {
         if (removed > 0) {
             log.info({ removed, kept }, 'removed what interrupted operations had left');
         }
+        return { removed, kept };
     }
 
     /** Deletes old objects that no record and no pending row knows. See {@link UnreferencedSweep}. */
-    async sweepUnreferenced(signal?: AbortSignal): Promise<void> {
-        await this.#unreferenced.run(signal);
+    async sweepUnreferenced(signal?: AbortSignal): Promise<UnreferencedSweepResult> {
+        return this.#unreferenced.run(signal);
     }
 
     /** Deletes the objects of condemned rows; gives the ids of the rows that are done with. */

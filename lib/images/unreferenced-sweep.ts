@@ -1,6 +1,7 @@
 import type Logger from 'bunyan';
 import type { Clock } from '../clock';
 import type { ImageStore, PendingStore } from '../db/driver';
+import type { StorageType } from '../manifest';
 import { imageKey, type ObjectInfo, type StorageDriver, type StorageSet } from '../storage/driver';
 import { referredNames } from './references';
 
@@ -80,6 +81,13 @@ export interface UnreferencedSweepOptions {
     log: Logger;
 }
 
+export interface UnreferencedSweepResult {
+    deleted: number;
+    bytes: number;
+    /** The storages that were not searched to the end; the log says why. */
+    left: StorageType[];
+}
+
 /**
  * Finds and deletes objects of our own naming that are over 24 h old and that neither a record nor a pending row
  * knows.
@@ -95,25 +103,32 @@ export class UnreferencedSweep {
         this.#options = options;
     }
 
-    async run(signal?: AbortSignal): Promise<void> {
+    async run(signal?: AbortSignal): Promise<UnreferencedSweepResult> {
+        const found = { deleted: 0, bytes: 0, left: [] as StorageType[] };
         for (const storage of this.#options.storages.all()) {
             try {
-                await this.#sweep(storage, signal);
+                await this.#sweep(storage, found, signal);
             } catch (err) {
+                found.left.push(storage.type);
                 this.#options.log.warn(
                     { err, storage: storage.type },
                     'could not search a storage for unreferenced objects; it will be tried again tomorrow',
                 );
             }
         }
+        return found;
     }
 
-    async #sweep(storage: StorageDriver, signal: AbortSignal | undefined): Promise<void> {
+    async #sweep(
+        storage: StorageDriver,
+        found: UnreferencedSweepResult,
+        signal: AbortSignal | undefined,
+    ): Promise<void> {
         const { databaseId, log } = this.#options;
         const mark = await this.#readMark(storage);
         if (mark === databaseId) {
-            await this.#deleteOrphans(storage, signal);
-            await this.#deleteSpool(storage, signal);
+            await this.#deleteOrphans(storage, found, signal);
+            await this.#deleteSpool(storage, found, signal);
             return;
         }
         const unknown = mark === undefined ? await this.#countUnknown(storage, signal) : undefined;
@@ -124,6 +139,7 @@ export class UnreferencedSweep {
             await this.#writeMark(storage);
             return;
         }
+        found.left.push(storage.type);
         log.warn(
             { storage: storage.type, mark, databaseId, unknown },
             unknown === undefined
@@ -135,13 +151,19 @@ export class UnreferencedSweep {
         );
     }
 
-    async #deleteOrphans(storage: StorageDriver, signal: AbortSignal | undefined): Promise<void> {
+    async #deleteOrphans(
+        storage: StorageDriver,
+        found: UnreferencedSweepResult,
+        signal: AbortSignal | undefined,
+    ): Promise<void> {
         for await (const group of byImage(this.#old(storage.list('images/')))) {
             if (signal?.aborted === true) {
                 return;
             }
             for (const { info } of await this.#orphans(storage, group)) {
                 await storage.delete(info.key);
+                found.deleted++;
+                found.bytes += info.size;
                 this.#options.log.info(
                     { storage: storage.type, key: info.key, size: info.size, mtime: info.mtime },
                     'deleted an object that nothing refers to',
@@ -150,13 +172,19 @@ export class UnreferencedSweep {
         }
     }
 
-    async #deleteSpool(storage: StorageDriver, signal: AbortSignal | undefined): Promise<void> {
-        for await (const { key } of this.#old(storage.list('archive/'))) {
+    async #deleteSpool(
+        storage: StorageDriver,
+        found: UnreferencedSweepResult,
+        signal: AbortSignal | undefined,
+    ): Promise<void> {
+        for await (const { key, size } of this.#old(storage.list('archive/'))) {
             if (signal?.aborted === true) {
                 return;
             }
             if (OWN_SPOOL.test(key)) {
                 await storage.delete(key);
+                found.deleted++;
+                found.bytes += size;
             }
         }
     }

@@ -23,6 +23,18 @@ export function describeCoordination(subject: Subject): void {
         });
     });
 
+    describe('tasks', () => {
+        it('were done when somebody last said so, for everybody and after a restart', async () => {
+            const { tasks } = subject.database;
+            assert.equal(await tasks.doneAt('sweep'), undefined);
+            await tasks.done('sweep', 1000);
+            await tasks.done('other', 5);
+            await (await subject.another()).tasks.done('sweep', 1_800_000_000_123);
+            assert.equal(await tasks.doneAt('sweep'), 1_800_000_000_123);
+            assert.equal(await (await subject.another()).tasks.doneAt('other'), 5);
+        });
+    });
+
     describe('jobs', () => {
         const job = (n: number, fields = {}) => ({
             uuid: testUuid(n),

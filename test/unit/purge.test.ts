@@ -198,7 +198,7 @@ describe('The purge of placeholders', () => {
 
     it('takes its turn with the requests of its process', async () => {
         await domain.plant(placeholder(1));
-        let running: Promise<void> | undefined;
+        let running: Promise<unknown> | undefined;
         await domain.images.turns.take(testUuid(1), async () => {
             running = purge().run();
             await domain.plant(testImage(1, { files: [file()] }));

@@ -57,7 +57,7 @@ class World {
     }
 
     sweep(storages: StorageSet = new Storages([this.storage]), databaseId = this.database.id): Sweep {
-        const { images, pending, leases } = this.database;
+        const { images, pending, leases, tasks } = this.database;
         const { clock, log } = this;
         const holder = randomUUID();
         const sweep = new Sweep({
@@ -65,6 +65,7 @@ class World {
             images,
             pending,
             leases,
+            tasks,
             storages,
             clock,
             log,
@@ -383,6 +384,80 @@ describe('sweep', () => {
             await world.lay(imageKey(image, named(1)), 9 * DAY);
             await world.sweep().sweepUnreferenced();
             assert.deepEqual(await world.objects(), []);
+        });
+    });
+
+    describe('of unreferenced objects, once a day', () => {
+        beforeEach(() => world.mark());
+
+        /** What the search by some process leaves of an object that nothing refers to. */
+        async function searched(sweep: Sweep): Promise<boolean> {
+            await world.lay(imageKey(image, named(1)), 9 * DAY);
+            await sweep.now();
+            return (await world.objects()).length === 0;
+        }
+
+        it('is due a day after any process has done it, and remembered over a restart', async () => {
+            const first = world.sweep();
+            assert.equal(await first.unreferencedDueIn(), 0);
+            assert.ok(await searched(first));
+            assert.equal(await first.unreferencedDueIn(), DAY);
+            world.now += DAY - 1000;
+            const second = world.sweep();
+            assert.equal(await second.unreferencedDueIn(), 1000);
+            world.now += 1000;
+            assert.equal(await second.unreferencedDueIn(), 0);
+        });
+
+        it('is due at once if it was done in the future', async () => {
+            await world.sweep().now();
+            world.now -= 60_000;
+            assert.equal(await world.sweep().unreferencedDueIn(), 0);
+        });
+
+        it('is done on request although it is not due, and tells what it found', async () => {
+            await world.sweep().now();
+            await world.lay(imageKey(image, named(1)), 9 * DAY);
+            await world.lay(`${archiveKey(image)}.${testUuid(16)}`, DAY);
+            await world.upload(image, { finished: false, silentFor: SILENCE });
+            assert.deepEqual(await world.sweep().now(), {
+                pending: { removed: 1, kept: 0 },
+                unreferenced: { deleted: 2, bytes: 10, left: [] },
+            });
+            assert.deepEqual(await world.objects(), []);
+        });
+
+        it('tells of storages that it could not search', async () => {
+            await world.lay(imageKey(image, named(1)), 9 * DAY);
+            const down = deleting(world.dataDir, async () => {
+                throw new ApiError('StorageIsDown', 'The storage is down.');
+            });
+            const { unreferenced } = await world.sweep(down).now();
+            assert.deepEqual(unreferenced, { deleted: 0, bytes: 0, left: ['local'] });
+            await world.mark(testUuid(99));
+            assert.deepEqual((await world.sweep().now()).unreferenced.left, ['local']);
+        });
+
+        it('is left to tomorrow by a process that starts after another has done it', async () => {
+            await world.sweep().now();
+            await world.lay(imageKey(image, named(1)), 9 * DAY);
+            const { tasks } = world.database;
+            const asked: number[] = [];
+            const doneAt = tasks.doneAt.bind(tasks);
+            const twice = new Promise<void>((resolve) => {
+                tasks.doneAt = async (name) => {
+                    if (asked.push(1) === 2) {
+                        resolve();
+                    }
+                    return doneAt(name);
+                };
+            });
+            const sweep = world.sweep();
+            sweep.start({ unreferenced: 0 });
+            // Once before the search it does not make, once for when to look again.
+            await twice;
+            await sweep.stop();
+            assert.equal((await world.objects()).length, 1);
         });
     });
 
