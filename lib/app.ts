@@ -21,7 +21,7 @@ import { UnavailableJobs } from './jobs/unavailable';
 import { createReference } from './reference/index';
 import { serverFacts } from './reference/subject';
 import { existingRoutes } from './routes';
-import { createStorages } from './storage/index';
+import { createKeyStores, createStorages } from './storage/index';
 import { LocalSpool } from './storage/local-spool';
 import { preferredObjectStore } from './storage/select';
 import { VERSION } from './version';
@@ -55,7 +55,8 @@ export async function startApp(config: Config, log: ServerLog): Promise<App> {
     };
     try {
         const storages = await createStorages(config, log);
-        for (const storage of storages.all()) {
+        const keyStores = config.authType === 'signature' ? await createKeyStores(config, log) : [];
+        for (const storage of [...storages.all(), ...keyStores]) {
             await storage.open();
             closers.push(() => storage.close());
         }
@@ -69,7 +70,7 @@ export async function startApp(config: Config, log: ServerLog): Promise<App> {
             replay: database.replay,
             leases: database.leases,
             holder,
-            objectStores: storages.all().filter(({ type }) => type !== 'local'),
+            objectStores: [...storages.all().filter(({ type }) => type !== 'local'), ...keyStores],
         });
         await auth.open();
         closers.push(() => auth.close());

@@ -36,6 +36,9 @@ const EVERY_HEADER = new Proxy<Record<string, string>>({}, { get: () => '' });
 /** A number where only quoted strings are allowed; http-signature 1.4 would take it. */
 const NUMBER = /^[^ ]* (?:[A-Za-z]+="[^"]*",)*[A-Za-z]+=\d/;
 
+/** In characters. A signature of the largest keys takes a twentieth of it; what is longer would only keep us busy. */
+const LONGEST = 65_536;
+
 const OPENING = 'signature="';
 /** Stands in for the signature while the rest of the header is read. */
 const PLACEHOLDER = '-';
@@ -152,6 +155,11 @@ function parse(request: SignedRequest, authorization: string): httpSignature.Par
  * @throws ApiError UnauthorizedError for the first of the checks 2 to 8 that fails
  */
 export function parseAuthorization(request: SignedRequest, header: string): Claim {
+    if (header.length > LONGEST) {
+        throw refusal(
+            `The Authorization header has ${header.length} characters; at most ${LONGEST} are taken.`,
+        );
+    }
     const taken = takeSignature(header);
     const bare = BARE_ED25519.exec(taken.rest);
     const authorization = bare ? taken.rest.replace(BARE_ED25519, `algorithm="${ED25519}"`) : taken.rest;

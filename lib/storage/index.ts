@@ -80,9 +80,21 @@ export class Storages implements StorageSet {
  */
 export async function createStorages(config: Config, log: Logger): Promise<Storages> {
     const types = new Set<StorageType>(['local', ...config.storageTypes]);
-    const made = [...types].map(async (type) => {
-        const create: CreateDriver = drivers[type];
-        return create(config, log.child({ storage: type }, true));
-    });
-    return new Storages(await Promise.all(made));
+    return new Storages(await Promise.all([...types].map((type) => createStorage(type, config, log))));
+}
+
+/**
+ * Makes the object stores that are configured without being storages of images: they may still hold keys of users
+ * (auth.md §5). None of them is opened yet.
+ */
+export function createKeyStores(config: Config, log: Logger): Promise<StorageDriver[]> {
+    const types = (['manta', 's3'] as const).filter(
+        (type) => config[type] !== undefined && !config.storageTypes.includes(type),
+    );
+    return Promise.all(types.map((type) => createStorage(type, config, log)));
+}
+
+async function createStorage(type: StorageType, config: Config, log: Logger): Promise<StorageDriver> {
+    const create: CreateDriver = drivers[type];
+    return create(config, log.child({ storage: type }, true));
 }

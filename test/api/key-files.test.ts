@@ -171,9 +171,9 @@ describe('Key files', () => {
         let account: MantaAccount;
         let manta: MantaServer;
         let store: StorageDriver;
-        const withManta = (): Promise<Registry> =>
+        const withManta = (storageTypes = ['local', 'manta']): Promise<Registry> =>
             start({
-                storageTypes: ['local', 'manta'],
+                storageTypes,
                 manta: { ...account.config(manta.url), rootDir: ROOT_DIR },
             });
 
@@ -212,6 +212,12 @@ describe('Key files', () => {
             );
             assert.equal(warning.folder, folder('keys', 'manta'));
             assert.equal(await ask('carol', one), 200);
+        });
+
+        it('count also where Manta keeps no files of images', async () => {
+            await putObject(store, 'keys/bob.keys', one.publicLine);
+            registry = await withManta(['local']);
+            await becomes(200, 'bob', one);
         });
     });
 

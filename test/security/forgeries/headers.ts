@@ -123,8 +123,8 @@ const lists: Forgery[] = [
         says: /headers|x-long/,
         forge: (message) =>
             message
-                .addHeader('X-Long', 'x'.repeat(200_000))
-                .setParameter('headers', `date${' x-long'.repeat(20_000)}`)
+                .addHeader('X-Long', 'x'.repeat(800_000))
+                .setParameter('headers', `date${' x-long'.repeat(8_000)}`)
                 .setSignature(Buffer.alloc(256, 1)),
     },
 ];

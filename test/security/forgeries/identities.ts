@@ -68,8 +68,13 @@ export const identities: readonly Forgery[] = [
         forge: (message) => message.setParameter('keyId', user).sign(),
     })),
     {
-        name: 'a keyId as long as a book',
+        name: 'a keyId as long as a page',
         says: NOT_THEIRS,
+        forge: (message) => message.setParameter('keyId', 'alice'.repeat(1000)).sign(),
+    },
+    {
+        name: 'a keyId as long as a book',
+        says: /^The Authorization header has \d+ characters/,
         forge: (message) => message.setParameter('keyId', 'alice'.repeat(100_000)).sign(),
     },
     {
