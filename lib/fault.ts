@@ -31,6 +31,8 @@ export const faultPoints = [
     /** Objects are copied for another image: the row of a copy is written, the copy is made. */
     'duplicate:pending',
     'duplicate:copied',
+    /** A file is moved into another storage: the record is written. */
+    'relocate:committed',
     /** An image gets another uuid: archived, then written. */
     'move:archived',
     'move:committed',

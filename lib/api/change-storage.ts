@@ -2,9 +2,11 @@
 import { ApiError, validationFailed } from '../errors';
 import type { Image } from '../images/image';
 import { show } from '../images/json';
+import { relocateFile } from '../images/relocate';
 import { STORAGE_TYPES, type RawFile, type StorageType } from '../manifest';
 import type { Call } from './call';
-import { loadedImage, operatorOnly } from './steps';
+import { subjectOf } from './mutate';
+import { operatorOnly } from './steps';
 
 /** What clients know the endpoint's answer as: with the operator's fields, whatever version they accept. */
 const ANSWER_FORM = { channels: true, adminFields: true };
@@ -41,20 +43,12 @@ function movableFile({ uuid, raw }: Image): RawFile {
     return file;
 }
 
-/**
- * Puts the file of an image into another storage. This version has one storage only, so that all there is to do is to
- * say that the file is there already, or why it cannot be moved.
- */
-export function changeImageStorage(call: Call): void {
+/** Moves the file of an image into another storage; it is in the answer when the former one is gone. */
+export async function changeImageStorage(call: Call): Promise<void> {
     operatorOnly(call);
-    const wanted = wantedStorage(call);
-    const image = loadedImage(call);
-    const { stor } = movableFile(image);
-    if (stor !== wanted) {
-        throw new ApiError(
-            'StorageUnsupported',
-            `The file of image ${image.uuid} is in the storage "${stor}", which this server cannot move files from.`,
-        );
-    }
+    const to = wantedStorage(call);
+    const { services, signal, log } = call;
+    const relocation = { to, fileOf: movableFile, signal };
+    const image = await relocateFile({ ...services, log }, subjectOf(call), relocation);
     call.sendJson(200, image.render(ANSWER_FORM).body);
 }

@@ -137,6 +137,18 @@ export class Images {
         return saved;
     }
 
+    /**
+     * As {@link save}, for a change of what is not served to anybody but operators: the archived manifest stays right.
+     * @throws EtagConflict
+     */
+    async saveUnserved(current: Image, raw: RawImage, changes: ObjectChanges): Promise<Image> {
+        this.assertValid(raw);
+        const saved = await this.#commitOne({ ...changes, put: [{ raw, etag: current.version }] });
+        faultPoint('relocate:committed');
+        await this.objects.dispose(changes.drop ?? []);
+        return saved;
+    }
+
     async #write(
         raw: RawImage,
         etag: string | null,

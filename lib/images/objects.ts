@@ -34,6 +34,9 @@ export interface Incoming {
     storage: StorageType;
     source: AsyncIterable<Uint8Array>;
     contentType?: string;
+    /** How many they are, and their MD5 (base64), where that is known: bytes that differ are refused (Download). */
+    size?: number;
+    contentMD5?: string;
     /** Throws when the bytes so far are too many. */
     checkSize: (size: number) => void;
     signal: AbortSignal;
@@ -98,9 +101,12 @@ export class Objects {
         let staged: StagedObject | undefined;
         try {
             const digest = new Digest();
+            const { contentType, size, contentMD5 } = incoming;
             staged = await storage.stage(pending.key, digest.through(incoming.source, incoming.checkSize), {
                 signal: AbortSignal.any([incoming.signal, lost]),
-                ...(incoming.contentType !== undefined && { contentType: incoming.contentType }),
+                ...(contentType !== undefined && { contentType }),
+                ...(size !== undefined && { size }),
+                ...(contentMD5 !== undefined && { contentMD5 }),
             });
             faultPoint('upload:staged');
             const received = { size: digest.size, ...digest.sums() };

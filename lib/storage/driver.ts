@@ -100,7 +100,10 @@ export interface ExportCopyOptions extends ExportOptions {
  * server may not write there. That says nothing about whether the storage can be used.
  */
 export interface StorageExports {
-    /** Whether the path is a folder, so that what is exported to it is put into it. Without folders, it never is. */
+    /**
+     * Whether the path is a folder, so that what is exported to it is put into it. It may end in `/`; where there are no
+     * folders, that is what makes it one.
+     */
     isFolder(path: string, signal?: AbortSignal): Promise<boolean>;
     /** Puts bytes at the path; what is there is replaced as a whole. @throws ExportRefused */
     exportBytes(path: string, bytes: Buffer, options: ExportOptions): Promise<void>;
