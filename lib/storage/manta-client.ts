@@ -41,6 +41,8 @@ export interface MantaAsk {
     query?: Record<string, string>;
     headers?: http.OutgoingHttpHeaders;
     signal?: AbortSignal | undefined;
+    /** The path is one of somebody else's: what is wrong with it says nothing about the storage. */
+    foreign?: boolean;
 }
 
 /** What Manta tells about an object. */
@@ -130,6 +132,16 @@ export class MantaClient {
         });
     }
 
+    /** Whether there is a directory at a path of somebody else's. */
+    async isForeignDirectory(path: string, signal?: AbortSignal): Promise<boolean> {
+        return this.persist(async () => {
+            const headers = { accept: 'application/json, */*' };
+            const answer = await this.answered({ method: 'HEAD', path, headers, signal, foreign: true });
+            answer?.message.resume();
+            return answer !== undefined && isDirectory(answer.message);
+        }, signal);
+    }
+
     /** Whether the account can be used. @throws MantaFailure if not */
     async check(user: string, signal: AbortSignal): Promise<void> {
         await this.#done({ method: 'HEAD', path: `/${user}/stor`, signal });
@@ -183,7 +195,7 @@ export class MantaClient {
     }
 
     /** Sends the head of a request, once. */
-    async begin({ method, path, query, headers, signal }: MantaAsk): Promise<MantaExchange> {
+    async begin({ method, path, query, headers, signal, foreign }: MantaAsk): Promise<MantaExchange> {
         signal?.throwIfAborted();
         if (this.#identity === undefined) {
             throw new TypeError('The storage "manta" is used before it was opened.');
@@ -206,7 +218,7 @@ export class MantaClient {
                 'x-request-id': randomUUID(),
             },
         });
-        return new MantaExchange(request, timeouts, signal);
+        return new MantaExchange(request, timeouts, signal, foreign);
     }
 
     /** Notes that Manta has failed for good; gives the failure. */

@@ -27,6 +27,7 @@ export class MantaExchange implements Sink {
     readonly #request: ClientRequest;
     readonly #timeouts: MantaTimeouts;
     readonly #signal: AbortSignal | undefined;
+    readonly #foreign: boolean;
     readonly #answered: Promise<IncomingMessage>;
     readonly #continued: Promise<void>;
     readonly #onAbort = (): void => this.destroy();
@@ -36,10 +37,12 @@ export class MantaExchange implements Sink {
     /** Called when it ends while a body is being sent. */
     onEnd: (() => void) | undefined;
 
-    constructor(request: ClientRequest, timeouts: MantaTimeouts, signal?: AbortSignal) {
+    /** @param foreign it is about a path of somebody else's */
+    constructor(request: ClientRequest, timeouts: MantaTimeouts, signal?: AbortSignal, foreign = false) {
         this.#request = request;
         this.#timeouts = timeouts;
         this.#signal = signal;
+        this.#foreign = foreign;
         this.#answered = new Promise((resolve, reject) => {
             request.once('response', (answer) => {
                 this.#answer = answer;
@@ -116,7 +119,12 @@ export class MantaExchange implements Sink {
         const date = Date.parse(answer.headers.date ?? '');
         return new MantaFailure(
             `Manta answered ${status}${code === undefined ? '' : ` ${code}`}${message === undefined ? '' : `: ${message}`}`,
-            { status, code, skew: Number.isNaN(date) ? undefined : Math.round((Date.now() - date) / 1000) },
+            {
+                status,
+                code,
+                skew: Number.isNaN(date) ? undefined : Math.round((Date.now() - date) / 1000),
+                foreign: this.#foreign,
+            },
         );
     }
 

@@ -4,6 +4,9 @@ import { ApiError } from '../errors';
 /** Statuses after which the same request may succeed. */
 const PASSING_STATUSES = new Set([408, 429, 500, 502, 503, 504]);
 
+/** What Manta says, with 403, of a path that somebody else has to permit; to HEAD it says nothing. */
+const FOREIGN_REFUSALS = new Set([undefined, 'AuthorizationFailed', 'NoMatchingRoleTag']);
+
 const CERTIFICATE_FAULT = /CERT|SELF_SIGNED|ISSUER|ALTNAME/;
 
 /** Seconds by which a signed date may be off. */
@@ -16,6 +19,8 @@ export interface MantaFailureOptions {
     code?: string | undefined;
     /** Seconds by which the clock of this machine is ahead of Manta's. */
     skew?: number | undefined;
+    /** The request was about a path of somebody else's. */
+    foreign?: boolean;
     cause?: unknown;
 }
 
@@ -25,12 +30,14 @@ export class MantaFailure extends Error {
     readonly status: number | undefined;
     readonly code: string | undefined;
     readonly skew: number | undefined;
+    readonly #foreign: boolean;
 
-    constructor(message: string, { status, code, skew, cause }: MantaFailureOptions = {}) {
+    constructor(message: string, { status, code, skew, foreign = false, cause }: MantaFailureOptions = {}) {
         super(message, { cause });
         this.status = status;
         this.code = code;
         this.skew = skew;
+        this.#foreign = foreign;
     }
 
     /** The same request may succeed when it is made again. */
@@ -40,8 +47,23 @@ export class MantaFailure extends Error {
             : PASSING_STATUSES.has(this.status) || this.code === 'ConcurrentRequest';
     }
 
+    /** The path is one of somebody else's, and cannot be used so; nothing else is wrong. */
+    get aboutPath(): boolean {
+        return (
+            this.#foreign &&
+            this.status !== undefined &&
+            this.status >= 400 &&
+            this.status < 500 &&
+            !this.passing &&
+            !this.refused
+        );
+    }
+
     /** Manta does not let this server in. */
     get refused(): boolean {
+        if (this.#foreign && this.status === 403 && FOREIGN_REFUSALS.has(this.code)) {
+            return false;
+        }
         return (
             this.status === 401 ||
             this.status === 403 ||

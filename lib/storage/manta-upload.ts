@@ -16,6 +16,8 @@ export interface MantaUpload {
     options: StageOptions;
     /** Nothing else is or will be under the path: what is there after a failure may be deleted. */
     fresh: boolean;
+    /** See {@link MantaAsk.foreign}. */
+    foreign?: boolean;
     /** Makes the directory of the object, whatever is thought to be known about it. */
     makeParent: () => Promise<void>;
 }
@@ -34,7 +36,7 @@ function lacksParent(error: unknown): boolean {
  * @throws what {@link Intake.run} throws, and MantaFailure. The source is closed in every case.
  */
 export async function upload(client: MantaClient, given: MantaUpload): Promise<MantaObjectInfo> {
-    const { path, source, options, makeParent } = given;
+    const { path, source, options, foreign = false, makeParent } = given;
     const { size, contentMD5, contentType = 'application/octet-stream', signal } = options;
     const headers = {
         'content-type': contentType,
@@ -44,7 +46,7 @@ export async function upload(client: MantaClient, given: MantaUpload): Promise<M
         expect: '100-continue',
         ...(contentMD5 !== undefined && { 'content-md5': contentMD5 }),
     };
-    const ask: MantaAsk = { method: 'PUT', path, headers, signal };
+    const ask: MantaAsk = { method: 'PUT', path, headers, signal, foreign };
     let exchange: MantaExchange;
     try {
         exchange = await begin(client, ask, makeParent);

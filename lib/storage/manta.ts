@@ -11,11 +11,13 @@ import type {
     StageOptions,
     StorageCapabilities,
     StorageDriver,
+    StorageExports,
 } from './driver';
 import { assertKey, assertPrefix, isKeySegment, NAME_WITH_ID, nameOf, unfinishedKey } from './key';
 import { MantaClient, type MantaObjectInfo } from './manta-client';
 import { MantaDirectories } from './manta-directories';
 import { download, type MantaDownload } from './manta-download';
+import { MantaExports } from './manta-exports';
 import type { MantaTimeouts } from './manta-exchange';
 import { MantaFailure, onManta, storageError } from './manta-failure';
 import { MantaIdentity } from './manta-identity';
@@ -52,7 +54,8 @@ function described(key: string, { size, mtime, etag }: MantaObjectInfo): ObjectI
 
 class MantaStorage implements StorageDriver {
     readonly type = 'manta';
-    readonly capabilities: StorageCapabilities = { presign: false, export: false, hidesStaged: false };
+    readonly capabilities: StorageCapabilities = { presign: false, export: true, hidesStaged: false };
+    readonly exports: StorageExports;
     readonly location: string;
     readonly #options: MantaStorageOptions;
     readonly #client: MantaClient;
@@ -69,6 +72,7 @@ class MantaStorage implements StorageDriver {
         this.location = new URL(rootDir.split('/').map(encodeURIComponent).join('/'), origin).href;
         this.#client = new MantaClient({ ...options, origin, state: new MantaState(log) });
         this.#directories = new MantaDirectories(this.#client, user);
+        this.exports = new MantaExports(this.#client, (key, wanted) => this.#download(key, wanted));
     }
 
     /** Needs the private key, but not Manta. @throws Error if the key cannot be used */
