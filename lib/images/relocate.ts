@@ -31,6 +31,11 @@ class FileReplaced extends Error {
     override readonly name = 'FileReplaced';
 }
 
+/** The stored bytes are not those of the record that was read. The message completes "it …". */
+class Damage extends Error {
+    override readonly name = 'Damage';
+}
+
 function isSame(one: RawFile, other: RawFile): boolean {
     return one.stor === other.stor && one.object === other.object && one.sha1 === other.sha1;
 }
@@ -66,7 +71,9 @@ export async function relocateFile(
             // It may have failed because the file was replaced or deleted. Then the newest version has the answer.
             image = await subject.reload();
             if (isSame(fileOf(image), file)) {
-                throw err;
+                throw err instanceof Damage
+                    ? damagedFile(parts.log, image.uuid, file, err.message, err.cause)
+                    : err;
             }
         }
     }
@@ -77,19 +84,18 @@ export async function relocateFile(
 }
 
 async function copyAndSwitch(
-    { images, storages, log }: RelocationParts,
+    { images, storages }: RelocationParts,
     { uuid, reload }: Subject,
     { to, fileOf, signal }: Relocation,
     file: RawFile,
 ): Promise<Image> {
-    const damaged = (what: string, cause?: unknown): ApiError => damagedFile(log, uuid, file, what, cause);
     const { size, sha1, contentMD5 } = file;
     const source = await storages.get(file.stor).read(imageKey(uuid, file.object ?? 'file0'), { signal });
     if (!source) {
-        throw damaged('is missing');
+        throw new Damage('is missing');
     }
     if (source.info.size !== size) {
-        throw damaged(`has ${source.info.size} bytes instead of ${size}`);
+        throw new Damage(`has ${source.info.size} bytes instead of ${size}`);
     }
     const switchTo = async (received: ReceivedObject): Promise<Image> =>
         // What was known before the bytes were copied is old by now.
@@ -121,12 +127,12 @@ async function copyAndSwitch(
     } as const;
     const check = (received: { sha1: string }): void => {
         if (received.sha1 !== sha1) {
-            throw damaged(`has the SHA-1 ${received.sha1} instead of ${sha1}`);
+            throw new Damage(`has the SHA-1 ${received.sha1} instead of ${sha1}`);
         }
     };
     try {
         return await images.objects.receive(incoming, check, switchTo);
     } catch (err) {
-        throw isOtherBytes(err) ? damaged('is damaged', err) : err;
+        throw isOtherBytes(err) ? new Damage('is damaged', { cause: err }) : err;
     }
 }

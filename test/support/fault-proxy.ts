@@ -22,6 +22,8 @@ export type Fault =
     | { kind: 'answer'; status: number; headers?: Record<string, string>; body?: string }
     /** The server does it; the connection is reset in the place of its answer. */
     | { kind: 'lost-answer' }
+    /** The server hears of it when this resolves. */
+    | { kind: 'hold'; until: Promise<void> }
     /** The server does it, and answers after this time. */
     | { kind: 'slow'; delay: number }
     /** The answer's body ends too early: the connection is reset, or closed as if that was all. */
@@ -245,6 +247,12 @@ export class FaultProxy {
                 return;
             case 'stall':
                 return;
+            case 'hold':
+                await fault.until;
+                if (res.destroyed) {
+                    return;
+                }
+                break;
             case 'answer':
                 if (req.headers.expect === undefined) {
                     // Clients that are still sending might never look at it.
