@@ -229,7 +229,8 @@ export const fileRoutes: readonly Route[] = [
         method: 'POST',
         path: '/images/:uuid',
         actions: ['export'],
-        summary: 'Copies an image and its manifest to a path of the owner’s in the object store that has its file.',
+        summary:
+            'Copies an image and its manifest to a path of the owner’s in the object store that has its file.',
         description:
             'The copies are called `NAME-VERSION.imgmanifest` and `NAME-VERSION.zfs` (with `.gz`, `.bz2` or `.xz` behind it, as the file is compressed) if the path is a folder; otherwise `PATH.imgmanifest` and `PATH.zfs`. What is there already is replaced. The answer comes when both are there.',
         auth: 'strict',
