@@ -50,7 +50,7 @@ export async function copyObject(
         CopySourceIfMatch: source.etag,
     };
     if (source.size <= mostAtOnce) {
-        await service.call(new CopyObjectCommand(from), { patient: true });
+        await service.call(new CopyObjectCommand(from));
         return;
     }
     const { UploadId: uploadId } = await service.call(

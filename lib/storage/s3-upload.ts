@@ -218,7 +218,7 @@ export class S3Upload implements Sink {
                     Metadata: { [MD5_KEY]: createHash('md5').update(body).digest('hex') },
                 }),
             }),
-            { signal: this.#signal, patient: true },
+            { signal: this.#signal },
         );
         this.#giveBack();
     }
