@@ -135,7 +135,7 @@ const properties: Record<string, KeySchema> = {
         expected: `an array of at least one of ${STORAGE_TYPES.map((type) => `"${type}"`).join(', ')}`,
         description:
             'Where image files may be kept. Local disk is always there as a spool, listed or not; of two object stores ' +
-            'the first is used. See docs/storage.md.',
+            'the first is used.',
     },
     manta: mantaBlock,
     s3: s3Block,

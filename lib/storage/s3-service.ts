@@ -157,15 +157,11 @@ export class S3Service {
         if (error !== toClient && code !== this.#trouble) {
             this.#trouble = code;
             const advice = adviceFor(error, this.#place);
-            const { bucket, endpoint } = this.#place;
-            const where = `bucket "${bucket}"${endpoint === undefined ? '' : ` at ${endpoint}`}`;
+            const about = { err: error, code, bucket: this.bucket, endpoint: this.#place.endpoint };
             if (advice === undefined) {
-                this.#log.warn(
-                    { err: error, code },
-                    `${where} cannot be used at the moment; every request tries it again`,
-                );
+                this.#log.warn(about, 'S3: not usable; trying on');
             } else {
-                this.#log.error({ err: error, code }, `${where} cannot be used: ${advice}`);
+                this.#log.error(about, `S3: not usable: ${advice}`);
             }
         }
         return toClient;
@@ -173,7 +169,7 @@ export class S3Service {
 
     #worked(): void {
         if (this.#trouble !== undefined) {
-            this.#log.info({ code: this.#trouble }, `bucket "${this.bucket}" can be used again`);
+            this.#log.info({ code: this.#trouble, bucket: this.bucket }, 'S3: usable again');
             this.#trouble = undefined;
         }
     }

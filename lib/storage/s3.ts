@@ -108,7 +108,7 @@ class S3Storage implements StorageDriver {
     /** Does not wait for the server: what is wrong with it is in the log, and may pass. */
     async open(): Promise<void> {
         this.check().then(
-            () => this.#options.log.info({ location: this.location }, 'the object store can be used'),
+            () => this.#options.log.info({ location: this.location }, 'S3: usable'),
             () => undefined,
         );
     }
