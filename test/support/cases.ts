@@ -8,7 +8,7 @@ import { assertError, FILE, ICON, UNKNOWN, type Answer, type Client } from './ap
 import { DEFAULT_CHANNEL, OTHER_CHANNEL } from './channels';
 import { OPERATIONS, predict, type Operation, type Outcome, type Situation } from './operations';
 import type { Registry } from './registry';
-import { kinds, makeImage, userOf, type Caller, type Setting } from './settings';
+import { kinds, makeImage, userOf, type Caller, type Kind, type Setting } from './settings';
 
 export interface Case extends Situation {
     readonly row: Route;
@@ -16,46 +16,55 @@ export interface Case extends Situation {
     readonly image: RawImage;
 }
 
+/** Whether the path names an image that has to be there. */
+const isAboutImage = ({ access }: Operation): boolean =>
+    ['reader', 'operator-reader', 'owner'].includes(access);
+
 /** Who asks for what: a caller, and in which channel, about an image in how many. */
 export type Ask = Pick<Situation, 'caller' | 'channel' | 'isWide'>;
 
 /**
- * Every operation, asked for in all of these ways, as far as they differ for it, about every kind of image. What changes
- * an image has one of its own.
+ * Every operation, asked for in all of these ways, as far as they differ for it, about every one of these kinds of image.
+ * What changes an image has one of its own.
  */
-export function casesOf(setting: Setting, asks: readonly Ask[]): Case[] {
+export function casesOf(
+    setting: Setting,
+    asks: readonly Ask[],
+    about: readonly Kind[] = kinds(setting),
+): Case[] {
     let n = 100;
     return routes.flatMap((row) => {
         const operation = OPERATIONS[row.name];
         if (!operation) {
             return [];
         }
-        const isAboutImage = ['reader', 'operator-reader', 'owner'].includes(operation.access);
+        const isAbout = isAboutImage(operation);
         const differing = asks.filter(
             ({ channel, isWide }) =>
-                (isAboutImage || !isWide || channel !== undefined) &&
+                (isAbout || !isWide || channel !== undefined) &&
                 (operation.channel !== 'ignored' || (channel === undefined && !isWide)),
         );
-        return kinds(setting)
-            .slice(0, isAboutImage ? undefined : 1)
-            .flatMap((kind) =>
-                differing.map((ask) => ({
-                    ...ask,
-                    setting,
-                    kind,
-                    row,
-                    operation,
-                    image: makeImage(n++, setting, kind, {
-                        ...(ask.isWide && { channels: [DEFAULT_CHANNEL, OTHER_CHANNEL] }),
-                    }),
-                })),
-            );
+        return about.slice(0, isAbout ? undefined : 1).flatMap((kind) =>
+            differing.map((ask) => ({
+                ...ask,
+                setting,
+                kind,
+                row,
+                operation,
+                image: makeImage(n++, setting, kind, {
+                    ...(ask.isWide && { channels: [DEFAULT_CHANNEL, OTHER_CHANNEL] }),
+                }),
+            })),
+        );
     });
 }
 
 /** Puts the images of the cases, and what is stored of them, into a server. */
 export async function plantCases(registry: Registry, cases: readonly Case[]): Promise<void> {
-    const planted = cases.filter(({ operation }) => operation.image !== 'new');
+    const planted = cases.filter(({ operation }) => isAboutImage(operation) || operation.isRead);
+    if (planted.length === 0) {
+        return;
+    }
     await registry.plant(...planted.map(({ image }) => image));
     await Promise.all(
         planted
