@@ -21,6 +21,8 @@ export interface Scale {
     /** Uploads at the same time, and the bytes that they bring together. */
     readonly streams: readonly number[];
     readonly streamBytes: number;
+    /** The same of uploads to S3, whose server has them in memory. */
+    readonly s3StreamBytes: number;
     /** Signed requests, no two the same, that the verifier is given again and again. */
     readonly signatures: number;
     /** Seconds of processor time for which it is, per round. */
@@ -47,6 +49,7 @@ export const full: Scale = {
     fileBytes: GIB,
     streams: [1, 8, 32],
     streamBytes: 256 * MIB,
+    s3StreamBytes: 2 * GIB,
     signatures: 500,
     verifySeconds: 0.2,
     refusals: 4000,
@@ -66,6 +69,7 @@ export const quick: Scale = {
     fileBytes: 8 * MIB,
     streams: [1, 8],
     streamBytes: 8 * MIB,
+    s3StreamBytes: 8 * MIB,
     signatures: 10,
     verifySeconds: 0.005,
     refusals: 20,

@@ -4,6 +4,7 @@ import { filters } from './filters';
 import { lists } from './lists';
 import { memory } from './memory';
 import { refusals } from './refusals';
+import { s3 } from './s3';
 import { smallReads } from './small-reads';
 import { start } from './start';
 import { upload } from './upload';
@@ -20,4 +21,5 @@ export const works: Readonly<Record<string, Work>> = {
     download,
     upload,
     memory,
+    s3,
 };

@@ -46,7 +46,7 @@ export interface S3StorageOptions {
 }
 
 /** Memory that all uploads together may have for sending ahead, beyond one part each, in bytes. */
-const AHEAD = 96 * 1024 * 1024;
+const AHEAD = 64 * 1024 * 1024;
 
 /** How long a failed upload waits for what it left to be removed, in ms. Then that is left to the sweep. */
 const CLEANUP = 10_000;

@@ -71,6 +71,16 @@ describe('npm run bench', function () {
         assert.match(lineOf('GET file, 8 MiB: throughput'), /GiB\/s +[\d.]+ GiB\/s +\d+\.\d\d /);
     });
 
+    it('compares moving files to and from S3 with the SDK', function () {
+        if (spawnSync('radosgw', ['--version']).error) {
+            skip(this, 'radosgw is not installed; deps/s3/README.md says how to get it');
+        }
+        for (const work of ['upload to S3, 8 MiB', 'download from S3, 8 MiB']) {
+            assert.match(lineOf(work), /CPU s\/GiB +[\d.]+ CPU s\/GiB +\d+\.\d\d /);
+        }
+        assert.match(lineOf('8 uploads to S3 at once, 8 MiB in all: memory'), / MiB /);
+    });
+
     it('leaves nothing in the temporary directory', () => {
         assert.deepEqual(foldersLeft(), []);
     });
