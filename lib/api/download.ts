@@ -42,6 +42,27 @@ async function open(
     return info && { info, body: noBytes() };
 }
 
+/** How long a URL that a client is sent to is good for, in seconds: within this a download has to begin. */
+const REDIRECT_FOR = 15 * 60;
+
+/** They mean the ETag and date of our answer, and would go along to a storage that knows others. */
+const OWN_CONDITIONS = ['if-match', 'if-unmodified-since', 'if-range'];
+
+/**
+ * Where the storage itself gives the object to whoever asks; undefined if it has no such place for it, and if it does
+ * not have the object as the record says. What is then to be told is found out where it is served.
+ */
+async function placeOf(call: Call, { storage: type, object, size, contentType }: Download) {
+    const storage = call.services.storages.get(type);
+    // The URL is good for GET only.
+    if (call.method !== 'GET' || OWN_CONDITIONS.some((name) => call.headers[name] !== undefined)) {
+        return undefined;
+    }
+    const key = imageKey(call.uuid, object);
+    const isWhole = storage.presign !== undefined && (await storage.stat(key))?.size === size;
+    return isWhole ? storage.presign?.(key, { expiresIn: REDIRECT_FOR, contentType }) : undefined;
+}
+
 async function* noBytes(): AsyncGenerator<Buffer> {
     // The answer to a HEAD request has none.
 }
@@ -50,11 +71,13 @@ async function* noBytes(): AsyncGenerator<Buffer> {
  * Answers with one of the image's objects, or the part of it that the request asks for (endpoints.md §3 GetImageFile).
  *
  * @param locate finds the object in a version of the image; it throws ResourceNotFound if there is none
+ * @param mayRedirect the client may be sent to where the storage itself gives the object
  */
 export async function sendObject(
     call: Call,
     image: Image,
     locate: (image: Image) => Download,
+    { mayRedirect = false } = {},
 ): Promise<void> {
     let current = image;
     for (let attempt = 1; attempt <= ATTEMPTS; attempt++) {
@@ -69,6 +92,13 @@ export async function sendObject(
         const validators = { etags: [etag, manifestTag], lastModified: modified };
         if (evaluateConditions(call.method, call.headers, validators).notModified) {
             call.sendEmpty(304, headers);
+            return;
+        }
+        const place = mayRedirect ? await placeOf(call, download) : undefined;
+        if (place !== undefined) {
+            // Whoever keeps it would be sent to a URL that has expired.
+            const about = { 'Cache-Control': 'no-store', 'Content-Length': 0 };
+            call.sendEmpty(302, { ...headers, ...about, Location: place });
             return;
         }
         const { size } = download;

@@ -105,12 +105,25 @@ function locateFile(image: Image, index: number): Download {
     };
 }
 
+/** Whether the client would rather fetch the bytes where they are. */
+function wantsRedirect(call: Call): boolean {
+    const value = call.query.nonEmpty('redirect') ?? '0';
+    if (value !== '0' && value !== '1') {
+        throw invalidParameter(`Parameter "redirect" is ${show(value)}; it takes 0 or 1.`, 'redirect');
+    }
+    return value === '1';
+}
+
+async function sendFile(call: Call, index: number): Promise<void> {
+    const locate = (image: Image): Download => locateFile(image, index);
+    return sendObject(call, loadedImage(call), locate, { mayRedirect: wantsRedirect(call) });
+}
+
 export async function getImageFile(call: Call): Promise<void> {
-    const index = fileIndex(call);
-    return sendObject(call, loadedImage(call), (image) => locateFile(image, index));
+    return sendFile(call, fileIndex(call));
 }
 
 /** `/images/U/file1`, which one client asks for (clients.md 24). */
 export async function getSecondImageFile(call: Call): Promise<void> {
-    return sendObject(call, loadedImage(call), (image) => locateFile(image, 1));
+    return sendFile(call, 1);
 }

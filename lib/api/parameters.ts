@@ -84,6 +84,13 @@ export const FILE_INDEX: Parameter = {
     schema: COUNT,
 };
 
+export const REDIRECT: Parameter = {
+    name: 'redirect',
+    description:
+        'With `1`, the answer may lead to where the object store itself gives the bytes: see `s3.presignRedirect`.',
+    schema: { type: 'string', enum: ['0', '1'] },
+};
+
 export const TASK: Parameter = {
     name: 'task',
     description: 'Only jobs of this kind, such as `import-remote-image`.',

@@ -70,6 +70,8 @@ export interface Route {
     readonly status?: 202 | 301;
     /** The headers it has. */
     readonly headers?: readonly AnswerHeader[];
+    /** A request may ask to be sent elsewhere for the bytes: then the answer may be a 302. */
+    readonly redirects?: true;
     /** Content-Types of the bytes it answers with. */
     readonly contentTypes?: readonly string[];
     readonly body?: 'json' | 'bytes';

@@ -1,6 +1,6 @@
 /** The block `s3` of the configuration: the bucket that keeps image files (storage.md §2, manta.md §8). */
 import { censorConfig } from './censor';
-import { flag, reserved, size, text, time, type KeySchema } from './key-schema';
+import { flag, size, text, time, type KeySchema } from './key-schema';
 import { isServiceUrl } from './outbound';
 import type { S3Config } from './types';
 
@@ -58,8 +58,9 @@ export const s3Block: KeySchema = {
             20_000,
             'Within this S3 has to answer, and while bytes are under way some have to move; then it is tried again.',
         ),
-        presignRedirect: reserved(
-            flag('Answer downloads that ask for it with a redirection to S3, in place of the bytes.'),
+        presignRedirect: flag(
+            'Answer downloads of files that ask for it, by `redirect=1`, with a redirection to S3, where their bytes ' +
+                'can be had for 15 minutes by whoever knows the URL.',
         ),
     },
 };

@@ -1,9 +1,13 @@
 import { censorUrls } from '../config/censor';
+import type { Headers } from '../api/call';
 import type { LogSink } from '../log';
 import { ApiError } from '../errors';
 import type { HttpCall } from './call';
 
 const INFO = 30;
+
+/** The status of redirections that are made for one download. */
+const MADE_FOR_ONE = 302;
 
 /** Headers whose values are credentials. */
 const SECRET_HEADERS = new Set([
@@ -36,6 +40,14 @@ function headersJson(headers: NodeJS.Dict<string | string[]>): string {
         members += member(name, SECRET_HEADERS.has(name) ? '(censored)' : headers[name]);
     }
     return `{${members.slice(1)}}`;
+}
+
+/** Where an answer leads to; the query of a URL that was made for one download is the permission for it. */
+function loggedHeaders({ res, sentHeaders }: HttpCall): Headers {
+    const { Location: location } = sentHeaders;
+    return res.statusCode === MADE_FOR_ONE && typeof location === 'string'
+        ? { ...sentHeaders, Location: location.replace(/\?.*/, '?(censored)') }
+        : sentHeaders;
 }
 
 function loggedBody(body: unknown): unknown {
@@ -93,7 +105,7 @@ export class Audit {
             (version === undefined ? ',"version":"~1"' : member('version', version)) +
             (state.body === undefined ? '' : member('body', loggedBody(state.body))) +
             `},"res":{"statusCode":${res.statusCode}` +
-            member('headers', call.sentHeaders) +
+            member('headers', loggedHeaders(call)) +
             (error instanceof ApiError
                 ? member('body', error.toBody())
                 : reads

@@ -9,6 +9,7 @@ import {
     existenceText,
     mayBeUnchanged,
     parameterText,
+    REDIRECT_HEADERS,
     refuses,
     successStatus,
     takesRanges,
@@ -110,6 +111,10 @@ function answerTexts(route: Route): AnswerText[] {
             schema: undefined,
             headers: [...headers.filter((name) => name !== 'Content-MD5'), 'Content-Range'],
         });
+    }
+    if (route.redirects) {
+        const text = 'Nothing: with `redirect=1`, the `Location` is where the object store gives the bytes';
+        answers.push({ status: 302, text, schema: undefined, headers: REDIRECT_HEADERS });
     }
     if (mayBeUnchanged(route)) {
         const text = 'Nothing: the client has it already, by its `If-None-Match` or `If-Modified-Since`';

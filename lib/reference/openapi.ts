@@ -14,6 +14,7 @@ import {
     ON_EVERY_ROUTE,
     operationsOf,
     parameterText,
+    REDIRECT_HEADERS,
     roleOf,
     sharedParameters,
     successStatus,
@@ -91,7 +92,9 @@ function asksForSignatures({ server }: Subject): boolean {
 }
 
 function usedHeaders(routes: readonly Route[]): Record<string, string> {
-    const used = new Set<string>(routes.flatMap((route) => route.headers ?? []));
+    const used = new Set<string>(
+        routes.flatMap(({ headers = [], redirects }) => [...headers, ...(redirects ? REDIRECT_HEADERS : [])]),
+    );
     const own = Object.entries(ANSWER_HEADERS).filter(
         ([name]) => used.has(name) || (name === 'Content-Range' && routes.some(takesRanges)),
     );
@@ -304,6 +307,12 @@ function responses({ rows, acting }: Operation): Schema {
             ]),
         ),
         ...(acting.some(takesRanges) && { 206: partResponse(acting) }),
+        ...(acting.some(({ redirects }) => redirects) && {
+            302: {
+                description: 'Location is where the object store gives the bytes.',
+                headers: headerReferences(REDIRECT_HEADERS),
+            },
+        }),
         ...(acting.some(mayBeUnchanged) && {
             304: { description: 'The client has it already.', headers: headerReferences([]) },
         }),

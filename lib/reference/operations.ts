@@ -1,5 +1,5 @@
 /** The route table as callers see it: rows that share a method and a path are one operation with several actions. */
-import type { Parameter, Route } from '../api/route';
+import type { AnswerHeader, Parameter, Route } from '../api/route';
 import { ROLES } from '../config/auth';
 import type { Role } from '../config/types';
 import { errorRow, type ErrorCode } from '../errors';
@@ -106,6 +106,14 @@ export function takesRanges({ errors }: Route): boolean {
 export function mayBeUnchanged({ method, headers }: Route): boolean {
     return method === 'GET' && headers?.includes('Etag') === true;
 }
+
+/** Headers of an answer that leads to where the bytes are. */
+export const REDIRECT_HEADERS: readonly AnswerHeader[] = [
+    'Location',
+    'Cache-Control',
+    'Etag',
+    'Last-Modified',
+];
 
 export function successStatus({ status, answers }: Route): number {
     return status ?? (answers === 'nothing' ? 204 : 200);

@@ -4,7 +4,13 @@ import Ajv2020, { type ValidateFunction } from 'ajv/dist/2020';
 import type { AnswerHeader, Route, Schema } from '../../lib/api/route';
 import { answerSchema } from '../../lib/reference/contents';
 import { ANSWER_HEADERS } from '../../lib/reference/headers';
-import { mayBeUnchanged, refuses, successStatus, takesRanges } from '../../lib/reference/operations';
+import {
+    mayBeUnchanged,
+    REDIRECT_HEADERS,
+    refuses,
+    successStatus,
+    takesRanges,
+} from '../../lib/reference/operations';
 import { schemas } from '../../lib/reference/schemas';
 import { routes } from '../../lib/routes';
 
@@ -61,6 +67,7 @@ export function assertDocumented(method: string, target: string, answer: Receive
     const allowed = [
         successStatus(route),
         ...(takesRanges(route) ? [206] : []),
+        ...(route.redirects ? [302] : []),
         ...(mayBeUnchanged(route) ? [304] : []),
     ];
     assert.ok(allowed.includes(status), `${place}: no status ${status} in the reference`);
@@ -70,12 +77,17 @@ export function assertDocumented(method: string, target: string, answer: Receive
     for (const name of Object.keys(ANSWER_HEADERS)) {
         const has = headers[name.toLowerCase()] !== undefined;
         const part = status === 206;
+        const told = status === 302 ? REDIRECT_HEADERS : (route.headers ?? []);
         const said =
             name === 'Content-Range'
                 ? part
-                : route.headers?.includes(name as AnswerHeader) === true && !(part && name === 'Content-MD5');
+                : told.includes(name as AnswerHeader) && !(part && name === 'Content-MD5');
         assert.ok(!has || said, `${place}: no header ${name} in the reference`);
         assert.ok(has || !said || OPTIONAL.has(name), `${place}: the reference has the header ${name}`);
+    }
+    if (status === 302) {
+        assert.equal(body.length, 0, `${place}: the answer has a body`);
+        return;
     }
     const type = String(headers['content-type']).replace(/;.*/, '');
     if (route.answers === 'json' && method !== 'HEAD' && type === 'application/json' && body.length < LARGE) {
