@@ -45,7 +45,8 @@ export interface SeenRequest {
 export interface Injection {
     /** A test of `<METHOD> <path>`, with the query; or of the request. */
     on: RegExp | ((request: SeenRequest) => boolean);
-    fault: Fault;
+    /** What is done to it, or what finds that for each. */
+    fault: Fault | ((request: SeenRequest) => Fault);
     /** To how many requests, by default one. */
     times?: number;
     /** How many requests go through before. */
@@ -151,7 +152,7 @@ class ActiveInjection implements Injected {
         this.#left--;
         this.hits++;
         this.#hear();
-        return fault;
+        return typeof fault === 'function' ? fault(request) : fault;
     }
 }
 

@@ -109,6 +109,22 @@ describe('the proxy that injects faults', () => {
         assert.equal(received.length, 0);
     });
 
+    it('is told for each request what to do to it', async () => {
+        const seen: string[] = [];
+        proxy.inject({
+            on: /^PUT /,
+            fault: ({ path }) => {
+                seen.push(path);
+                return { kind: 'answer', status: 500 + seen.length };
+            },
+            times: 2,
+        });
+        assert.equal((await open()).statusCode, 501);
+        assert.equal((await open()).statusCode, 502);
+        assert.deepEqual(seen, ['/a/b?c=d', '/a/b?c=d']);
+        await succeeds();
+    });
+
     it('answers instead of asking for the body', async () => {
         inject({ kind: 'answer', status: 503 });
         assert.equal((await open({ expect: '100-continue' })).statusCode, 503);
