@@ -1,7 +1,7 @@
 /** The layers of the house, from the outside in: a file imports from its own layer and from those below it. */
 const layers = [
     ['^main\\.ts$', '^bin/'],
-    ['^lib/app\\.ts$'],
+    ['^lib/app\\.ts$', '^lib/admin/'],
     ['^lib/http/'],
     ['^lib/reference/'],
     ['^lib/routes(\\.ts$|/)'],

@@ -23,9 +23,14 @@ export interface ParsedOptions {
  * Sorts the arguments into flags and positionals.
  *
  * Understands `--name value`, `--name=value`, `-n value`, `-nvalue`, clusters of letters (`-dd`, `-df PATH`), and
- * `--`, after which all is positional. An argument that is wrong in one letter is unknown as a whole.
+ * `--`, after which all is positional. An argument that is wrong in one letter is unknown as a whole. With
+ * `untilPositional` all is positional from the first one on: the name of a command, which has options of its own.
  */
-export function parseOptions(table: readonly Flag[], argv: readonly string[]): ParsedOptions {
+export function parseOptions(
+    table: readonly Flag[],
+    argv: readonly string[],
+    { untilPositional = false } = {},
+): ParsedOptions {
     const flags = new Map<string, string[]>();
     const positionals: string[] = [];
     const unknown: string[] = [];
@@ -65,7 +70,7 @@ export function parseOptions(table: readonly Flag[], argv: readonly string[]): P
                 unknown.push(argument);
             }
         } else {
-            positionals.push(argument);
+            positionals.push(argument, ...(untilPositional ? rest.splice(0) : []));
         }
     }
     return { flags, positionals, unknown, problems };

@@ -23,6 +23,11 @@ export interface DatabaseLog {
     warn(fields: object, message: string): void;
 }
 
+/** Path of the database file. */
+export function databaseFile({ databaseDir }: { databaseDir: string }): string {
+    return path.join(databaseDir, 'imgapi.db');
+}
+
 export interface LocalDatabaseOptions {
     databaseDir: string;
     /** Where the original server's `manifests/` and the image files are. */
@@ -92,7 +97,7 @@ export class LocalDatabase implements Database {
     async connect(): Promise<void> {
         const { databaseDir, dataDir, clock } = this.options;
         await prepareFolder(databaseDir);
-        const connection = await Connection.open(path.join(databaseDir, 'imgapi.db'));
+        const connection = await Connection.open(databaseFile(this.options));
         try {
             const id = await prepareSchema(connection, clock.uuid());
             const reserve = new Reserve(path.join(databaseDir, 'imgapi.reserve'));

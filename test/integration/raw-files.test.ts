@@ -213,39 +213,4 @@ describe('the .raw files of the original server (storage.md §6.1, §7)', () => 
         assert.match(err, /file0: .*file0-lost/);
         assert.match(err, /file1: .*s3.*file1-away/);
     });
-
-    describe('imgapiadm', () => {
-        it('prints its commands with --help', async () => {
-            const { code, out } = await imgapiadm('--help');
-            assert.equal(code, 0);
-            assert.match(out, /db import[\s\S]*--merge[\s\S]*--ignore[\s\S]*db export/);
-        });
-
-        for (const args of [
-            [],
-            ['db', 'nothing'],
-            ['db', 'export', '--merge'],
-            ['db', 'import', '--wrong'],
-            ['db', 'import', '--merge', '--ignore'],
-        ]) {
-            it(`exits with 1 and a sentence for "${args.join(' ')}"`, async () => {
-                const { code, out, err } = await imgapiadm(...args);
-                assert.equal(code, 1);
-                assert.equal(out, '');
-                assert.match(err, /^imgapiadm: .+\n.*--help/);
-            });
-        }
-
-        it('exits with 2 for a configuration that is not there', () => {
-            const { status, stderr } = spawnSync(
-                process.execPath,
-                [ADM, '-f', path.join(place, 'no.json'), 'db', 'export'],
-                {
-                    encoding: 'utf8',
-                },
-            );
-            assert.equal(status, 2);
-            assert.match(stderr, /no\.json/);
-        });
-    });
 });
