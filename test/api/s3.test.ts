@@ -22,7 +22,7 @@ describe('files in S3', () => {
     before(async function () {
         s3 = await RadosGateway.start(this);
     });
-    after(() => s3.stop());
+    after(() => (s3 as RadosGateway | undefined)?.stop());
     afterEach(() => s3.empty());
 
     const config = (block: Record<string, unknown> = {}): Record<string, unknown> => ({

@@ -56,8 +56,9 @@ describe('S3 storage behind faults', () => {
         proxy = await FaultProxy.start(server.url);
     });
     after(async () => {
-        await proxy.stop();
-        await server.stop();
+        // Neither is there if the server could not be started.
+        await (proxy as FaultProxy | undefined)?.stop();
+        await (server as RadosGateway | undefined)?.stop();
     });
     beforeEach(async () => {
         log = [];

@@ -21,7 +21,7 @@ describe('S3', () => {
     before(async function () {
         server = await RadosGateway.start(this);
     });
-    after(() => server.stop());
+    after(() => (server as RadosGateway | undefined)?.stop());
 
     const driver = (config: Partial<S3Config> = {}): StorageDriver =>
         createS3Storage({
