@@ -36,6 +36,9 @@ class Damage extends Error {
     override readonly name = 'Damage';
 }
 
+/** Other bytes came than were stored once: the storage has others, or they were changed on their way. */
+class OtherBytes extends Damage {}
+
 function isSame(one: RawFile, other: RawFile): boolean {
     return one.stor === other.stor && one.object === other.object && one.sha1 === other.sha1;
 }
@@ -46,7 +49,7 @@ function isSame(one: RawFile, other: RawFile): boolean {
  * it refers to is there. A file that is in that storage already stays as it is.
  *
  * Nobody waits for the copy. Whoever changes the image meanwhile is not undone: the newest version is judged again, and
- * a file that took the place of the copied one is copied anew.
+ * a file that took the place of the copied one is copied anew. So is, once, one of which other bytes came.
  *
  * @throws ApiError InternalError if the stored bytes are not those of the record, and what `fileOf` and `reload` throw
  */
@@ -57,6 +60,7 @@ export async function relocateFile(
 ): Promise<Image> {
     const { to, fileOf, signal } = relocation;
     let image = subject.known ?? (await subject.reload());
+    let isDoubted = false;
     for (let attempt = 1; attempt <= ATTEMPTS; attempt++) {
         const file = fileOf(image);
         if (file.stor === to) {
@@ -71,6 +75,10 @@ export async function relocateFile(
             // It may have failed because the file was replaced or deleted. Then the newest version has the answer.
             image = await subject.reload();
             if (isSame(fileOf(image), file)) {
+                if (err instanceof OtherBytes && !isDoubted && attempt < ATTEMPTS) {
+                    isDoubted = true;
+                    continue;
+                }
                 throw err instanceof Damage
                     ? damagedFile(parts.log, image.uuid, file, err.message, err.cause)
                     : err;
@@ -127,12 +135,12 @@ async function copyAndSwitch(
     } as const;
     const check = (received: { sha1: string }): void => {
         if (received.sha1 !== sha1) {
-            throw new Damage(`has the SHA-1 ${received.sha1} instead of ${sha1}`);
+            throw new OtherBytes(`has the SHA-1 ${received.sha1} instead of ${sha1}`);
         }
     };
     try {
         return await images.objects.receive(incoming, check, switchTo);
     } catch (err) {
-        throw isOtherBytes(err) ? new Damage('is damaged', { cause: err }) : err;
+        throw isOtherBytes(err) ? new OtherBytes('is damaged', { cause: err }) : err;
     }
 }

@@ -168,6 +168,29 @@ describe('AdminChangeImageStor between storages', () => {
         }
     });
 
+    describe('of a file of which other bytes come than are stored', () => {
+        const BYTES = randomBytes(2 * MIB);
+        const changed = { on: /^GET .*x-id=GetObject/, fault: { kind: 'corrupt-answer', at: MIB } } as const;
+
+        it('moves it if the next time they are right', async () => {
+            const { uuid } = await imageIn('s3', BYTES);
+            const injected = backends.proxies.s3?.inject(changed);
+            assert.equal((await change(uuid, 'local')).status, 200);
+            assert.equal(injected?.hits, 1);
+            await objectIn('local', uuid);
+            assert.ok((await download(uuid)).bytes.equals(BYTES));
+        });
+
+        it('takes it to be damaged if they are not', async () => {
+            const { uuid } = await imageIn('s3', BYTES);
+            const before = await snapshot(uuid);
+            backends.proxies.s3?.inject({ ...changed, times: 2 });
+            assertError(await change(uuid, 'local'), 500, 'InternalError');
+            await backends.untilStored(uuid, { s3: [await objectIn('s3', uuid)] });
+            assert.deepEqual(await snapshot(uuid), before);
+        });
+    });
+
     describe('while an object store cannot be reached', () => {
         for (const store of ['manta', 's3'] as ObjectStore[]) {
             it(`answers 503 and changes nothing: ${store}`, async () => {
