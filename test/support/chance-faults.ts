@@ -7,6 +7,8 @@ const CYCLE = 100;
 const OUTAGE = 12;
 const SHARE_IN_OUTAGE = 0.8;
 const SHARE = 0.2;
+/** Of the requests that end an upload in parts, which are few. */
+const SHARE_OF_COMPLETES = 0.5;
 
 /** How late a slow answer is at most, in ms. */
 const SLOW = 300;
@@ -77,7 +79,7 @@ export class ChanceFaults {
 
     start(): void {
         this.#injected = this.#proxy.inject({
-            on: () => this.#isMet(),
+            on: (request) => this.#isMet(request),
             fault: (request) => this.#faultFor(request),
             times: Infinity,
         });
@@ -97,9 +99,10 @@ export class ChanceFaults {
         return this.#corrupted.get(uuid) ?? 0;
     }
 
-    #isMet(): boolean {
-        const place = this.#requests++ % CYCLE;
-        return this.#random() < (place >= CYCLE - OUTAGE ? SHARE_IN_OUTAGE : SHARE);
+    #isMet(request: SeenRequest): boolean {
+        const isOutage = this.#requests++ % CYCLE >= CYCLE - OUTAGE;
+        const calm = natureOf(request).completes ? SHARE_OF_COMPLETES : SHARE;
+        return this.#random() < (isOutage ? SHARE_IN_OUTAGE : calm);
     }
 
     #below(limit: number): number {
