@@ -54,7 +54,8 @@ export const authBlock: KeySchema = {
             default: [],
             items: {
                 type: 'string',
-                pattern: "^(\\(request-target\\)|[!#$%&'*+.^_`|~0-9A-Za-z-]+)$",
+                // Without its parentheses it would be a header, which no request has.
+                pattern: "^(\\(request-target\\)|(?![Rr]equest-[Tt]arget$)[!#$%&'*+.^_`|~0-9A-Za-z-]+)$",
                 expected: '"(request-target)", "request-line", or the name of a header',
             },
             expected: 'an array of "(request-target)", "request-line", "digest" and other names of headers',

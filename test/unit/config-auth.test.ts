@@ -104,6 +104,11 @@ describe('config.auth', () => {
             /config\.auth\.requireSigned is given; config\.authType/,
         ],
         [
+            'a request target without its parentheses, which would be a header that nobody sends',
+            { auth: { requireSigned: ['digest', 'Request-target'] } },
+            /config\.auth\.requireSigned\.1 is "Request-target"; it must be "\(request-target\)", "request-line", or/,
+        ],
+        [
             'a window for signatures that nobody makes',
             none({ replayWindow: '1m' }),
             /config\.auth\.replayWindow is given; config\.authType/,
