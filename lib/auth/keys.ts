@@ -1,9 +1,7 @@
 import { createHash, createPublicKey, type KeyObject } from 'node:crypto';
 import sshpk from 'sshpk';
+import type { KeyType } from '../signing/algorithms';
 import { shown } from './refusal';
-
-/** As sshpk names them. */
-export type KeyType = 'rsa' | 'dsa' | 'ecdsa' | 'ed25519';
 
 /** A public key that can verify signatures. */
 export interface VerifyKey {

@@ -2,7 +2,8 @@ import { verify } from 'node:crypto';
 import type Logger from 'bunyan';
 import type { Clock } from '../clock';
 import type { AuthConfig } from '../config/types';
-import { ALGORITHMS, TAKEN, type Algorithm } from './algorithms';
+import { digestForCrypto, type Algorithm } from '../signing/algorithms';
+import { ALGORITHMS, TAKEN } from './algorithms';
 import { parseAuthorization, type Claim } from './authorization';
 import { parseDigest } from './digest';
 import type { Authentication, Authenticator, SignedRequest } from './driver';
@@ -165,18 +166,15 @@ export class SignatureAuthenticator implements Authenticator {
     }
 
     /** The user's key that made the signature; undefined if none did, or there is no such user (checks 12 and 13). */
-    #findKey(
-        { keyId, text }: Claim,
-        { keyType, digest }: Algorithm,
-        signature: Buffer,
-    ): VerifyKey | undefined {
+    #findKey({ keyId, text }: Claim, algorithm: Algorithm, signature: Buffer): VerifyKey | undefined {
         const { keys, log } = this.parts;
         const own = keys.of(keyId);
         const standIns = keys.standIn(keyId);
+        const digest = digestForCrypto(algorithm);
         const data = Buffer.from(text);
         const found = (own.length > 0 ? own : standIns).find(({ key, type, fingerprint }) => {
             try {
-                return type === keyType && verify(digest, data, key, signature);
+                return type === algorithm.keyType && verify(digest, data, key, signature);
             } catch (err) {
                 // OpenSSL can be set up to do without an old algorithm.
                 log.warn({ err, user: keyId, fingerprint }, 'a signature cannot be verified with this key');

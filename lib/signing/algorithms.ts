@@ -1,10 +1,15 @@
+/** The signature algorithms that imgapi-sign signs with and the server takes. */
 import type sshpk from 'sshpk';
 import { SigningError } from './signer';
+
+/** As sshpk names them. */
+export type KeyType = 'rsa' | 'dsa' | 'ecdsa' | 'ed25519';
 
 export interface Algorithm {
     /** As the `algorithm` parameter of a signature names it. */
     readonly name: string;
-    readonly keyType: 'rsa' | 'dsa' | 'ecdsa' | 'ed25519';
+    /** The type of key that can make such a signature. */
+    readonly keyType: KeyType;
     readonly digest: 'sha1' | 'sha256' | 'sha384' | 'sha512';
 }
 
@@ -21,6 +26,11 @@ export const ALGORITHMS: readonly Algorithm[] = [
     { name: 'ed25519', keyType: 'ed25519', digest: 'sha512' },
     { name: 'dsa-sha1', keyType: 'dsa', digest: 'sha1' },
 ];
+
+/** The digest to name to `crypto.sign` and `crypto.verify`; null for Ed25519, which hashes by itself. */
+export function digestForCrypto({ keyType, digest }: Algorithm): Algorithm['digest'] | null {
+    return keyType === 'ed25519' ? null : digest;
+}
 
 /** The digest that belongs to a curve (RFC 5656), which is the only one that agents sign with. */
 const CURVE_DIGESTS: ReadonlyMap<string | undefined, Algorithm['digest']> = new Map([

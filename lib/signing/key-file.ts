@@ -1,7 +1,7 @@
 import { createPrivateKey, sign, type KeyObject } from 'node:crypto';
 import { open } from 'node:fs/promises';
 import sshpk from 'sshpk';
-import { algorithmsOf, type Algorithm } from './algorithms';
+import { algorithmsOf, digestForCrypto, type Algorithm } from './algorithms';
 import { SigningError, type Signer } from './signer';
 import { WireReader } from './wire';
 
@@ -146,12 +146,13 @@ class KeySigner implements Signer {
         }
     }
 
-    sign(data: Buffer, { digest, keyType }: Algorithm): Promise<Buffer> {
+    sign(data: Buffer, algorithm: Algorithm): Promise<Buffer> {
         return new Promise((resolve, reject) => {
-            // Ed25519 hashes by itself.
-            sign(keyType === 'ed25519' ? null : digest, data, this.#private, (err, signature) => {
+            sign(digestForCrypto(algorithm), data, this.#private, (err, signature) => {
                 if (err) {
-                    reject(new SigningError(`The key cannot sign with ${digest} here: ${err.message}.`));
+                    reject(
+                        new SigningError(`The key cannot sign with ${algorithm.name} here: ${err.message}.`),
+                    );
                 } else {
                     resolve(signature);
                 }
