@@ -3,6 +3,7 @@ import { ApiError, invalidParameter } from '../errors';
 import { show } from '../images/json';
 import { EXECUTIONS, type Execution, type Job, type JobFilter } from '../jobs/driver';
 import { isUuid } from '../manifest';
+import { assertInChannel } from './authorize';
 import type { Call } from './call';
 import { MOST_JOBS } from './parameters';
 
@@ -75,9 +76,18 @@ export async function getJob(call: Call): Promise<void> {
     call.send(200, await found(call, (uuid) => jobs.get(uuid)));
 }
 
-/** Answers with the job. One that has ended already stays as it is. */
+/**
+ * Answers with the job. One that has ended already stays as it is.
+ *
+ * @throws ApiError NotAuthorized if the job makes images of a channel that is none of the caller's: to cancel it
+ *   deletes them
+ */
 export async function cancelJob(call: Call): Promise<void> {
     const { jobs } = call.services;
+    const { params } = await found(call, (uuid) => jobs.get(uuid));
+    if (typeof params.channel === 'string') {
+        assertInChannel(call, params.channel);
+    }
     call.send(200, await found(call, (uuid) => jobs.cancel(uuid)));
 }
 

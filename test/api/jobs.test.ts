@@ -1,43 +1,19 @@
 /** Jobs as callers see them (vm-images.md §6, imports.md §4): those of this server, and those of an image. */
 import assert from 'node:assert/strict';
 import type { Execution } from '../../lib/jobs/driver';
-import { newRow, type JobRow } from '../../lib/jobs/value';
 import { assertError, at, newUuid, UNKNOWN, type Answer, type Client } from '../support/api';
 import { testImage, testUuid } from '../support/images';
+import { NOW, plantedJob, TASK } from '../support/jobs';
 import { DATACENTER, Registry } from '../support/registry';
-
-/** No server runs jobs of this kind: they stay as they are planted. */
-const TASK = 'made-by-the-test';
-/** Lately: jobs that ended long ago are forgotten. */
-const NOW = Date.now() - 3_600_000;
 
 const IMAGE = newUuid();
 
-/** A job that was made `n` minutes after NOW. */
-function planted(
-    n: number,
-    execution: Execution,
-    fields: { task?: string; imageUuid?: string } = {},
-): JobRow {
-    const { task = TASK, imageUuid = IMAGE } = fields;
-    const now = NOW + n * 60_000;
-    const row = newRow(
-        { task, imageUuid, target: `/test-${n}`, params: { n, source: 'https://joe:secret@host/path' } },
-        { task, name: 'test-1', chain: [], onerror: [], oncancel: [], isPermanent: () => true },
-        { uuid: testUuid(n), now, attempts: 3 },
-    );
-    const hasEnded = execution !== 'queued' && execution !== 'running';
-    return {
-        ...row,
-        execution,
-        ...(hasEnded && { dueAt: undefined, finishedAt: now + 1500 }),
-        value: {
-            ...row.value,
-            execution,
-            ...(execution !== 'queued' && { started: new Date(now + 1000).toISOString() }),
-        },
-    };
-}
+const planted = (n: number, execution: Execution, fields: { task?: string; imageUuid?: string } = {}) =>
+    plantedJob(n, execution, {
+        imageUuid: IMAGE,
+        params: { n, source: 'https://joe:secret@host/path' },
+        ...fields,
+    });
 
 const targets = (answer: Answer): unknown[] => {
     assert.equal(answer.status, 200, answer.text);

@@ -6,15 +6,12 @@ import {
     assertError,
     FILE,
     ICON,
-    md5,
-    sha1,
     UNKNOWN,
     type Answer,
     type Client,
     type RequestHeaders,
 } from '../support/api';
 import { CHANNELS } from '../support/channels';
-import { testImage } from '../support/images';
 import { signedHeaders } from '../support/keys';
 import { DATACENTER, Registry, testKeys } from '../support/registry';
 
@@ -22,22 +19,6 @@ const LINE = testKeys()[0].publicLine;
 /** A user who may only read. */
 const READER = { authKeys: { alice: [LINE], reader: [LINE] }, auth: { roles: { reader: 'read' } } };
 const WRONG = { authorization: 'Signature keyId="alice"' };
-
-let number = 0;
-/** An image with a file and an icon. */
-async function plant(registry: Registry, fields: Partial<RawImage> = {}): Promise<RawImage> {
-    const stored = { sha1: sha1(FILE), size: FILE.length, contentMD5: md5(FILE), stor: 'local' as const };
-    const icon = { contentType: 'image/png', contentMD5: md5(ICON), sha1: sha1(ICON), size: ICON.length };
-    const raw = testImage(++number, {
-        files: [{ ...stored, compression: 'none' }],
-        icon: { ...icon, stor: 'local' },
-        ...fields,
-    });
-    await registry.plant(raw);
-    await registry.plantObject(raw.uuid, 'file0', FILE);
-    await registry.plantObject(raw.uuid, 'icon', ICON);
-    return raw;
-}
 
 /** What there is to be read of an image. */
 const PARTS = ['', '/file', '/icon'];
@@ -56,7 +37,7 @@ for (const mode of ['public', 'private'] as const) {
                 auth: { ...READER.auth, reads: 'signed' },
             });
             reader = registry.as('reader');
-            image = await plant(registry, { public: mode === 'public', channels: ['dev'] });
+            image = await registry.plantImage({ public: mode === 'public', channels: ['dev'] });
         });
         after(() => registry.stop());
 
@@ -163,14 +144,14 @@ describe('Reads by default', () => {
     after(() => registry.stop());
 
     it('are open, unpublished images by their uuid included', async () => {
-        const { uuid } = await plant(registry, { activated: false, state: 'unactivated' });
+        const { uuid } = await registry.plantImage({ activated: false, state: 'unactivated' });
         for (const part of PARTS) {
             assert.equal((await registry.anonymous.get(at(uuid, part))).status, 200);
         }
     });
 
     it('of files and icons do not look at an Authorization header', async () => {
-        const { uuid } = await plant(registry);
+        const { uuid } = await registry.plantImage();
         for (const part of ['/file', '/icon']) {
             assert.equal((await registry.anonymous.get(at(uuid, part), WRONG)).status, 200);
         }
@@ -179,7 +160,7 @@ describe('Reads by default', () => {
 
     it('show the role read what an operator sees', async () => {
         const reader = registry.as('reader');
-        const { uuid } = await plant(registry, { activated: false, state: 'unactivated' });
+        const { uuid } = await registry.plantImage({ activated: false, state: 'unactivated' });
         assert.ok((await reader.get('/images?state=all')).uuids.includes(uuid));
         const list = await reader.get('/images?state=unactivated&inclAdminFields=true');
         assert.equal(list.manifests.find((one) => one.uuid === uuid)?.files[0]?.stor, 'local');
@@ -190,7 +171,7 @@ describe('Reads by default', () => {
 
     it('are all that the role read may do', async () => {
         const reader = registry.as('reader');
-        const { uuid } = await plant(registry);
+        const { uuid } = await registry.plantImage();
         const before = await registry.snapshot(uuid);
         const refused = await reader.action(uuid, 'disable');
         assertError(refused, 403, 'NotAuthorized');
@@ -247,7 +228,7 @@ for (const mode of ['public', 'private', 'dc'] as const) {
 
         for (const [what, fields] of HIDDEN) {
             it(`are not there for strangers: one that is ${what}`, async () => {
-                const { uuid, owner } = await plant(registry, { ...common, ...fields });
+                const { uuid, owner } = await registry.plantImage({ ...common, ...fields });
                 for (const part of [...PARTS, '/file1', '/jobs']) {
                     for (const query of [
                         '',
@@ -265,7 +246,7 @@ for (const mode of ['public', 'private', 'dc'] as const) {
         }
 
         it('do not betray themselves by conditions', async () => {
-            const { uuid } = await plant(registry, { ...common, disabled: true, state: 'disabled' });
+            const { uuid } = await registry.plantImage({ ...common, disabled: true, state: 'disabled' });
             for (const part of PARTS) {
                 const { etag, 'last-modified': modified } = (await registry.client.get(at(uuid, part)))
                     .headers;
@@ -284,13 +265,13 @@ for (const mode of ['public', 'private', 'dc'] as const) {
         });
 
         it('do not betray themselves as the marker of a list, and are in no list', async () => {
-            const raw = await plant(registry, { ...common, disabled: true, state: 'disabled' });
+            const raw = await registry.plantImage({ ...common, disabled: true, state: 'disabled' });
             const { uuid } = raw;
             const list = (client: Client, marker: string) => client.get(`/images?state=all&marker=${marker}`);
             // Asked for by somebody who may know, so that the list is remembered.
             assert.equal((await list(registry.client, uuid)).status, 200);
             await assertUnknown(uuid, (one) => list(stranger, one));
-            const active = await plant(registry, common);
+            const active = await registry.plantImage(common);
             assert.equal((await list(stranger, active.uuid)).status, 200);
             for (const state of ['all', 'disabled', 'unactivated']) {
                 assert.ok(!(await stranger.get(`/images?state=${state}`)).uuids.includes(uuid), state);
@@ -299,7 +280,7 @@ for (const mode of ['public', 'private', 'dc'] as const) {
         });
 
         it('are there for whoever signs', async () => {
-            const { uuid } = await plant(registry, { ...common, activated: false, state: 'unactivated' });
+            const { uuid } = await registry.plantImage({ ...common, activated: false, state: 'unactivated' });
             for (const client of [registry.client, registry.as('reader')]) {
                 for (const part of PARTS) {
                     assert.equal((await client.get(at(uuid, part))).status, 200);
@@ -313,7 +294,7 @@ for (const mode of ['public', 'private', 'dc'] as const) {
         });
 
         it('are there as soon as they are active, and gone when they are not any more', async () => {
-            const { uuid } = await plant(registry, { ...common, activated: false, state: 'unactivated' });
+            const { uuid } = await registry.plantImage({ ...common, activated: false, state: 'unactivated' });
             const seen = async () =>
                 Promise.all(PARTS.map(async (part) => (await stranger.get(at(uuid, part))).status));
             assert.deepEqual(await seen(), [404, 404, 404]);
@@ -345,8 +326,8 @@ describe('Hidden unpublished images and a role in some channels', () => {
         try {
             const dev = registry.as('dev');
             const draft = { activated: false, state: 'unactivated' } as const;
-            const own = await plant(registry, { ...draft, channels: ['dev'] });
-            const other = await plant(registry, { ...draft, channels: ['release'] });
+            const own = await registry.plantImage({ ...draft, channels: ['dev'] });
+            const other = await registry.plantImage({ ...draft, channels: ['release'] });
             const text = async (client: Client, path: string) => (await client.get(path)).error.message;
             const gone = (uuid: string) => `Image ${uuid} does not exist.`;
 

@@ -6,7 +6,6 @@ import {
     FILE,
     ICON,
     MANIFEST,
-    md5,
     newUuid,
     OTHER,
     sha1,
@@ -15,8 +14,10 @@ import {
 } from '../support/api';
 import { CHANNELS } from '../support/channels';
 import { testImage } from '../support/images';
+import { plantedJob } from '../support/jobs';
 import { DATACENTER, Registry, testKeys } from '../support/registry';
 import { untilStaged } from '../support/slow-upload';
+import type { JobRow } from '../../lib/jobs/value';
 import type { RawImage } from '../../lib/manifest';
 
 const LINE = testKeys()[0].publicLine;
@@ -50,22 +51,9 @@ describe('A role in some channels', () => {
     });
     after(() => registry.stop());
 
-    let number = 0;
     /** An active image in these channels, with a file and an icon. */
-    async function plant(channels: string[], fields: Partial<RawImage> = {}): Promise<RawImage> {
-        const stored = { sha1: sha1(FILE), size: FILE.length, contentMD5: md5(FILE), stor: 'local' as const };
-        const icon = { contentType: 'image/png', contentMD5: md5(ICON), sha1: sha1(ICON), size: ICON.length };
-        const raw = testImage(++number, {
-            channels,
-            files: [{ ...stored, compression: 'none' }],
-            icon: { ...icon, stor: 'local' },
-            ...fields,
-        });
-        await registry.plant(raw);
-        await registry.plantObject(raw.uuid, 'file0', FILE);
-        await registry.plantObject(raw.uuid, 'icon', ICON);
-        return raw;
-    }
+    const plant = (channels: string[], fields: Partial<RawImage> = {}): Promise<RawImage> =>
+        registry.plantImage({ channels, ...fields });
     const draft = { activated: false, state: 'unactivated' } as const;
 
     /** The refusal names who, where the role counts, and which channel is in the way. */
@@ -313,6 +301,26 @@ describe('A role in some channels', () => {
                 'release',
                 'dev',
             );
+        });
+
+        it('cancels jobs of its own channels only', async () => {
+            const importer = registry.as('importer');
+            const job = (n: number, channel?: string) =>
+                plantedJob(n, 'queued', { imageUuid: newUuid(), params: { ...(channel && { channel }) } });
+            const [foreign, own, none] = [job(1, 'dev'), job(2, 'release'), job(3)];
+            await registry.plantJobs(foreign, own, none);
+            const cancel = (client: Client, { uuid }: JobRow) => client.post(`/jobs/${uuid}/cancel`, {});
+            assertRefused(await cancel(importer, foreign), 'importer', 'release', 'dev');
+            const { json } = await importer.get(`/jobs/${foreign.uuid}`);
+            assert.equal((json as { execution: string }).execution, 'queued');
+            for (const [client, one] of [
+                [importer, own],
+                [importer, none],
+                [alice, foreign],
+            ] as const) {
+                const answer = await cancel(client, one);
+                assert.equal((answer.json as { execution: string }).execution, 'canceled');
+            }
         });
 
         it('is given to routes without a channel by the role alone', async () => {

@@ -1,7 +1,10 @@
-/** Following a job as clients do: by asking again and again. */
+/** Jobs for tests: to plant, and to follow as clients do, by asking again and again. */
 import assert from 'node:assert/strict';
 import { setTimeout as wait } from 'node:timers/promises';
+import type { Execution } from '../../lib/jobs/driver';
+import { newRow, type JobRow } from '../../lib/jobs/value';
 import type { Answer, Client } from './api';
+import { testUuid } from './images';
 
 /** A job as it is shown. */
 export interface ShownJob {
@@ -47,4 +50,35 @@ export async function untilEnded(client: Client, uuid: string, within?: number):
 export function startedJob(answer: Answer): string {
     assert.equal(answer.status, 200, answer.text);
     return (answer.json as { job_uuid: string }).job_uuid;
+}
+
+/** No server runs jobs of this kind: they stay as they are planted. */
+export const TASK = 'made-by-the-test';
+/** Lately: jobs that ended long ago are forgotten. */
+export const NOW = Date.now() - 3_600_000;
+
+/** A job to plant. Those of larger numbers were made later. */
+export function plantedJob(
+    n: number,
+    execution: Execution,
+    fields: { task?: string; imageUuid: string; params?: Record<string, unknown> },
+): JobRow {
+    const { task = TASK, imageUuid, params = {} } = fields;
+    const now = NOW + n * 60_000;
+    const row = newRow(
+        { task, imageUuid, target: `/test-${n}`, params },
+        { task, name: 'test-1', chain: [], onerror: [], oncancel: [], isPermanent: () => true },
+        { uuid: testUuid(n), now, attempts: 3 },
+    );
+    const hasEnded = execution !== 'queued' && execution !== 'running';
+    return {
+        ...row,
+        execution,
+        ...(hasEnded && { dueAt: undefined, finishedAt: now + 1500 }),
+        value: {
+            ...row.value,
+            execution,
+            ...(execution !== 'queued' && { started: new Date(now + 1000).toISOString() }),
+        },
+    };
 }

@@ -11,7 +11,8 @@ import type { ErrorCode } from '../../lib/errors';
 import type { JobRow } from '../../lib/jobs/value';
 import type { RawImage } from '../../lib/manifest';
 import { routes } from '../../lib/routes';
-import { Client } from './api';
+import { Client, FILE, ICON, md5, sha1 } from './api';
+import { testImage } from './images';
 import { makeKey, signedHeaders, type TestKey } from './keys';
 import { quietLog } from './local-database';
 import { TestServer, type LogRecord, type ServerOptions } from './server';
@@ -81,6 +82,8 @@ export class Registry {
     readonly client: Client;
     readonly anonymous: Client;
     readonly #database: LocalDatabase;
+    /** How many images {@link plantImage} has made. */
+    #images = 0;
     readonly #signed = new Map<string, { date: string; authorization: string }>();
 
     private constructor(
@@ -138,6 +141,21 @@ export class Registry {
     /** Puts records into the database, past all rules of the API. */
     async plant(...raws: RawImage[]): Promise<void> {
         await this.#database.images.commit({ put: raws.map((raw) => ({ raw })) });
+    }
+
+    /** Puts an image with a file and an icon into a server; an active one, unless the fields say otherwise. */
+    async plantImage(fields: Partial<RawImage> = {}): Promise<RawImage> {
+        const stored = { sha1: sha1(FILE), size: FILE.length, contentMD5: md5(FILE), stor: 'local' as const };
+        const icon = { contentType: 'image/png', contentMD5: md5(ICON), sha1: sha1(ICON), size: ICON.length };
+        const raw = testImage(++this.#images, {
+            files: [{ ...stored, compression: 'none' }],
+            icon: { ...icon, stor: 'local' },
+            ...fields,
+        });
+        await this.plant(raw);
+        await this.plantObject(raw.uuid, 'file0', FILE);
+        await this.plantObject(raw.uuid, 'icon', ICON);
+        return raw;
     }
 
     /** Puts jobs into the database; no server runs one of a kind it does not know. */
