@@ -1,5 +1,6 @@
 /** ExportImage: POST /images/U?action=export (manta.md §6). */
 import { posix } from 'node:path';
+import { keyRoot, s3Server } from '../config/s3';
 import { ApiError, invalidParameter, missingParameter } from '../errors';
 import { makeFrom } from '../images/change';
 import { exportableFile, exportImage as exportTo, type ExportedPaths } from '../images/export';
@@ -94,9 +95,18 @@ function answerOf(
     { services: { config } }: Call,
     { storage }: PlaceParameter,
     { imagePath, manifestPath }: ExportedPaths,
-): Record<string, string> {
-    const paths = { image_path: imagePath, manifest_path: manifestPath };
-    return storage === 'manta' ? { manta_url: config.manta?.url ?? '', ...paths } : paths;
+): Record<string, string | undefined> {
+    const { manta, s3 } = config;
+    if (storage === 'manta') {
+        return { manta_url: manta?.url, image_path: imagePath, manifest_path: manifestPath };
+    }
+    const root = keyRoot(s3?.exportPrefix);
+    return {
+        s3_url: s3 && s3Server(s3),
+        s3_bucket: s3?.bucket,
+        image_path: root + imagePath,
+        manifest_path: root + manifestPath,
+    };
 }
 
 export async function exportImage(call: Call): Promise<void> {

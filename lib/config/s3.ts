@@ -6,6 +6,9 @@ import type { S3Config } from './types';
 
 const MIB = 1024 ** 2;
 
+/** What the server keeps below `prefix`: nothing is exported there. */
+const KEPT = ['images', 'archive', 'keys', 'authkeys'];
+
 /** One segment of a key, as in lib/storage/key.ts. */
 const SEGMENT = '(?!\\.\\.?(/|$))[A-Za-z0-9._-]+';
 
@@ -58,6 +61,14 @@ export const s3Block: KeySchema = {
             20_000,
             'Within this S3 has to answer, and while bytes are under way some have to move; then it is tried again.',
         ),
+        exportPrefix: {
+            type: 'string',
+            pattern: `^${SEGMENT}(/${SEGMENT})*/?$`,
+            expected: 'names of letters, digits, ".", "_" and "-", joined by "/"',
+            description:
+                'What the keys of exported images begin with, such as `exports`: `s3_path` of an export is what comes ' +
+                'behind it. Absent: images cannot be exported from S3.',
+        },
         presignRedirect: flag(
             'Answer downloads of files that ask for it, by `redirect=1`, with a redirection to S3, where their bytes ' +
                 'can be had for 15 minutes by whoever knows the URL.',
@@ -65,8 +76,35 @@ export const s3Block: KeySchema = {
     },
 };
 
+/** What keys with a prefix begin with in the bucket: nothing, or something that ends in `/`. */
+export function keyRoot(prefix = ''): string {
+    const names = prefix.replace(/\/$/, '');
+    return names === '' ? '' : `${names}/`;
+}
+
+/** URL of the server, without a slash at its end. */
+export function s3Server({ endpoint, region }: Pick<S3Config, 'endpoint' | 'region'>): string {
+    return (endpoint ?? `https://s3.${region}.amazonaws.com`).replace(/\/+$/, '');
+}
+
+/** What exports would get in the way of; undefined if they have their place to themselves. */
+function keptBelow({ prefix, exportPrefix }: S3Config): string | undefined {
+    const exported = keyRoot(exportPrefix);
+    return KEPT.map((name) => `${keyRoot(prefix)}${name}/`).find(
+        (kept) => exported !== '' && (kept.startsWith(exported) || exported.startsWith(kept)),
+    );
+}
+
 /** The reason against a block of the right shape, or undefined. */
-export function checkS3({ endpoint, accessKeyId, secretAccessKey }: S3Config): string | undefined {
+export function checkS3(config: S3Config): string | undefined {
+    const { endpoint, accessKeyId, secretAccessKey, exportPrefix } = config;
+    const kept = keptBelow(config);
+    if (kept !== undefined) {
+        return (
+            `config.s3.exportPrefix is ${JSON.stringify(exportPrefix)}; it must not have to do with "${kept}", where ` +
+            'the server keeps its own: take another, such as "exports"'
+        );
+    }
     if (endpoint !== undefined && !isServiceUrl(endpoint)) {
         return (
             `config.s3.endpoint is ${JSON.stringify(censorConfig(endpoint))}; it must be a URL of http or https without ` +

@@ -61,6 +61,8 @@ export interface S3Config {
     idleTimeout: number;
     /** Downloads may be answered with a URL of S3. */
     presignRedirect?: boolean;
+    /** What the keys of exported images begin with; absent: none are exported. */
+    exportPrefix?: string;
 }
 
 /** Sizes in bytes, times in ms. */

@@ -315,11 +315,13 @@ export const schemas = {
     ExportedImage: {
         type: 'object',
         description: 'Where the copies of an image are.',
-        required: ['manta_url', 'image_path', 'manifest_path'],
+        required: ['image_path', 'manifest_path'],
         properties: {
-            manta_url: text('URL of the object store.'),
-            image_path: text('Path of the file in it.'),
-            manifest_path: text('Path of the manifest in it.'),
+            manta_url: text('URL of Manta, with `manta_path`.'),
+            s3_url: text('URL of the S3 server, with `s3_path`.'),
+            s3_bucket: text('The bucket, with `s3_path`.'),
+            image_path: text('Path of the file in Manta, or its key in the bucket.'),
+            manifest_path: text('Path of the manifest in Manta, or its key in the bucket.'),
         },
     },
     JobResult: {

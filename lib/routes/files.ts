@@ -235,7 +235,7 @@ export const fileRoutes: readonly Route[] = [
         summary:
             'Copies an image and its manifest to a path of the owner’s in the object store that has its file.',
         description:
-            'The copies are called `NAME-VERSION.imgmanifest` and `NAME-VERSION.zfs` (with `.gz`, `.bz2` or `.xz` behind it, as the file is compressed) if the path is a folder; otherwise `PATH.imgmanifest` and `PATH.zfs`. What is there already is replaced. The answer comes when both are there.',
+            'The copies are called `NAME-VERSION.imgmanifest` and `NAME-VERSION.zfs` (with `.gz`, `.bz2` or `.xz` behind it, as the file is compressed) if the path is a folder; otherwise `PATH.imgmanifest` and `PATH.zfs`. What is there already is replaced. An account exports to places of its own only: the path begins with its login. The answer comes when both are there.',
         auth: 'strict',
         role: 'write',
         answers: 'json',
@@ -244,13 +244,27 @@ export const fileRoutes: readonly Route[] = [
             ACTION,
             {
                 name: 'manta_path',
-                description: 'The folder to put them in, or what their names begin with: `/login/…`.',
-                required: true,
+                description:
+                    'Where to put them in Manta, if that has the file: a folder, or what the names begin with, `/login/…`. Of this and `s3_path` one is needed.',
+                example: '/login/stor/images',
+            },
+            {
+                name: 's3_path',
+                description:
+                    'Where to put them in S3, if that has the file: what the keys begin with behind `s3.exportPrefix`, `login/…`. One that ends in `/` is a folder.',
             },
             ACCOUNT,
             CHANNEL,
         ],
-        errors: [...CHANGE_ERRORS, ...BODY_ERRORS, 'StorageUnsupported', 'ServiceUnavailableError'],
+        errors: [
+            ...CHANGE_ERRORS,
+            ...BODY_ERRORS,
+            ...STORE_ERRORS,
+            'NotImplemented',
+            'AccountDoesNotExist',
+            'NotMantaPathOwner',
+            'InternalError',
+        ],
         steps: [...CHANGES, readBody, loadImage, ownedByAccount],
         handler: exportImage,
     },

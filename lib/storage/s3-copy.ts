@@ -27,12 +27,16 @@ export interface CopySource {
     readonly contentType: string | undefined;
 }
 
-export interface CopyOptions {
+/** Sizes other than {@link MOST_AT_ONCE} and that of a part. */
+export interface CopySizes {
+    readonly mostAtOnce: number;
+    readonly part: number;
+}
+
+export interface CopyOptions extends Partial<CopySizes> {
     /** Etag of the object that is replaced, if there is one. */
     readonly former: string | undefined;
-    /** Sizes other than {@link MOST_AT_ONCE} and that of a part. */
-    readonly mostAtOnce?: number;
-    readonly part?: number;
+    readonly signal?: AbortSignal | undefined;
 }
 
 /** @throws S3Refusal NoSuchKey or PreconditionFailed if the source is no longer what it was */
@@ -40,7 +44,7 @@ export async function copyObject(
     service: S3Service,
     source: CopySource,
     to: string,
-    { former, mostAtOnce = MOST_AT_ONCE, part = PART }: CopyOptions,
+    { former, mostAtOnce = MOST_AT_ONCE, part = PART, signal }: CopyOptions,
 ): Promise<void> {
     const from = {
         Bucket: service.bucket,
@@ -50,7 +54,7 @@ export async function copyObject(
         CopySourceIfMatch: source.etag,
     };
     if (source.size <= mostAtOnce) {
-        await service.call(new CopyObjectCommand(from));
+        await service.call(new CopyObjectCommand(from), { signal });
         return;
     }
     const { UploadId: uploadId } = await service.call(
@@ -70,7 +74,7 @@ export async function copyObject(
             { ...from, UploadId: uploadId },
             source.size,
             part,
-            stop.signal,
+            signal ? AbortSignal.any([stop.signal, signal]) : stop.signal,
         );
         await completeUpload(service, to, uploadId, parts, source.size, undefined, former);
     } catch (error) {

@@ -9,6 +9,7 @@ import { getSignedUrl } from '@aws-sdk/s3-request-presigner';
 import type Logger from 'bunyan';
 import { randomUUID } from 'node:crypto';
 import type { Readable } from 'node:stream';
+import { keyRoot, s3Server } from '../config/s3';
 import type { S3Config } from '../config/types';
 import { ApiError } from '../errors';
 import { faultPoint } from '../fault';
@@ -21,13 +22,15 @@ import type {
     StageOptions,
     StorageCapabilities,
     StorageDriver,
+    StorageExports,
 } from './driver';
 import { Intake } from './intake';
 import { assertKey, assertPrefix, isKeySegment, NAME_WITH_ID, nameOf, unfinishedKey } from './key';
 import { PartBuffers } from './part-buffers';
 import { S3Body } from './s3-body';
-import { copyObject, type CopySource } from './s3-copy';
+import { copyObject, type CopySizes, type CopySource } from './s3-copy';
 import { AccessDenied, isRefusal, S3Refusal } from './s3-errors';
+import { S3Exports } from './s3-exports';
 import { S3Service } from './s3-service';
 import { abortUploadsOf, listUnfinished } from './s3-unfinished';
 import { MD5_KEY, MOST_HASHED, S3Upload } from './s3-upload';
@@ -40,7 +43,9 @@ export interface S3StorageOptions {
     /** Other pauses than the usual ones between the tries of what would cost much to begin again, in ms. */
     pauses?: readonly number[];
     /** Other sizes than the usual ones: above the first, objects are copied in parts of the second. */
-    copy?: { mostAtOnce: number; part: number };
+    copy?: CopySizes;
+    /** ms since the epoch; by default of the clock. */
+    now?: () => number;
     /** Other pages of lists than those of 1,000. */
     page?: number;
 }
@@ -81,6 +86,7 @@ class S3Storage implements StorageDriver {
     readonly location: string;
     readonly capabilities: StorageCapabilities;
     readonly presign?: (key: string, options: PresignOptions) => Promise<string>;
+    readonly exports?: StorageExports;
     readonly #options: S3StorageOptions;
     readonly #service: S3Service;
     readonly #buffers: PartBuffers;
@@ -89,19 +95,23 @@ class S3Storage implements StorageDriver {
     readonly #closing = new AbortController();
 
     constructor(options: S3StorageOptions) {
-        const { config, maxSockets, log, pauses } = options;
+        const { config, maxSockets, log, pauses, copy: sizes, now = Date.now } = options;
         this.#options = options;
         this.#service = new S3Service(config, maxSockets, log, pauses);
         this.#buffers = new PartBuffers(config.partSize, AHEAD);
-        const prefix = config.prefix?.replace(/^\/+|\/+$/g, '') ?? '';
-        this.#root = prefix === '' ? '' : `${prefix}/`;
-        const server = config.endpoint ?? `https://s3.${config.region}.amazonaws.com`;
-        this.location = new URL(`${config.bucket}/${this.#root}`, `${server.replace(/\/+$/, '')}/`).href;
+        this.#root = keyRoot(config.prefix);
+        this.location = new URL(`${config.bucket}/${this.#root}`, `${s3Server(config)}/`).href;
         const presign = config.presignRedirect === true;
+        const root = keyRoot(config.exportPrefix);
         // Manta cannot rename either: see `hidesStaged`.
-        this.capabilities = { presign, export: false, hidesStaged: false };
+        this.capabilities = { presign, export: root !== '', hidesStaged: false };
         if (presign) {
             this.presign = (key, about) => this.#presign(key, about);
+        }
+        if (root !== '') {
+            const find = (key: string): Promise<CopySource | undefined> => this.#head(key);
+            const objects = this.#root;
+            this.exports = new S3Exports({ service: this.#service, root, objects, find, sizes, now });
         }
     }
 
@@ -183,8 +193,8 @@ class S3Storage implements StorageDriver {
 
     async stat(key: string): Promise<ObjectInfo | undefined> {
         assertKey(key);
-        const head = await this.#head(key);
-        return head && describe(key, head);
+        const head = await this.#head(this.#root + key);
+        return head && describe(key, head.described);
     }
 
     async delete(key: string): Promise<void> {
@@ -197,22 +207,14 @@ class S3Storage implements StorageDriver {
         assertKey(from);
         assertKey(to);
         for (let attempt = 1; ; attempt++) {
-            const source = await this.#head(from);
+            const source = await this.#head(this.#root + from);
             if (source === undefined || from === to) {
-                return source && describe(from, source);
+                return source && describe(from, source.described);
             }
             try {
-                await this.#copy(
-                    {
-                        key: this.#root + from,
-                        size: source.ContentLength ?? 0,
-                        etag: source.ETag,
-                        contentType: source.ContentType,
-                    },
-                    to,
-                );
+                await this.#copy(source, to);
                 faultPoint('copy:committed');
-                return await this.#confirm(to, source.ContentLength ?? 0);
+                return await this.#confirm(to, source.size);
             } catch (error) {
                 // It was replaced, or it is gone.
                 if (attempt >= COPY_ATTEMPTS || !(error instanceof S3Refusal)) {
@@ -307,17 +309,20 @@ class S3Storage implements StorageDriver {
 
     async #copy(source: CopySource, to: string): Promise<void> {
         // A key with an id is new by that.
-        const former = NAME_WITH_ID.test(nameOf(to)) ? undefined : await this.#head(to);
+        const former = NAME_WITH_ID.test(nameOf(to)) ? undefined : await this.#head(this.#root + to);
         await copyObject(this.#service, source, this.#root + to, {
-            former: former?.ETag,
+            former: former?.etag,
             ...this.#options.copy,
         });
     }
 
-    /** What S3 says of the object; undefined if there is none. */
-    async #head(key: string): Promise<(Described & { ContentType?: string | undefined }) | undefined> {
+    /** What S3 says of the object with this key in the bucket; undefined if there is none. */
+    async #head(key: string): Promise<(CopySource & { described: Described }) | undefined> {
         try {
-            return await this.#service.call(new HeadObjectCommand(this.#object(key)), { bodiless: true });
+            const command = new HeadObjectCommand({ Bucket: this.#service.bucket, Key: key });
+            const described = await this.#service.call(command, { bodiless: true });
+            const { ContentLength: size = 0, ETag: etag, ContentType: contentType } = described;
+            return { key, size, etag, contentType, described };
         } catch (error) {
             if (!(error instanceof S3Refusal)) {
                 throw error;

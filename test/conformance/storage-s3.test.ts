@@ -1,5 +1,6 @@
 import {
     CreateMultipartUploadCommand,
+    GetObjectCommand,
     HeadObjectCommand,
     PutObjectCommand,
     UploadPartCommand,
@@ -8,10 +9,16 @@ import assert from 'node:assert/strict';
 import { createHash, randomBytes, randomUUID } from 'node:crypto';
 import type { S3Config } from '../../lib/config/types';
 import { createS3Storage } from '../../lib/storage/s3';
-import { archiveKey, imageFolder, imageKey, type StorageDriver } from '../../lib/storage/driver';
+import {
+    archiveKey,
+    ExportRefused,
+    imageFolder,
+    imageKey,
+    type StorageDriver,
+} from '../../lib/storage/driver';
 import { RadosGateway } from '../support/radosgw';
 import { recordingLog } from '../support/recording-log';
-import { contentOf, describeStorage, inChunks, keysIn, put } from './storage';
+import { apiError, contentOf, describeStorage, inChunks, keysIn, put } from './storage';
 
 const MIB = 1024 * 1024;
 
@@ -31,12 +38,97 @@ describe('S3', () => {
         });
 
     describeStorage('s3', async () => ({
-        driver: driver({ prefix: 'a/prefix', presignRedirect: true }),
+        driver: driver({ prefix: 'a/prefix', presignRedirect: true, exportPrefix: 'b' }),
         twin: driver({ prefix: 'a/prefix/' }),
         stranger: driver(),
         leftovers: () => server.contents(),
         remove: async () => undefined,
     }));
+
+    describe('exports', () => {
+        let storage: StorageDriver;
+        let now: number;
+        const image = randomUUID();
+        const key = imageKey(image, `file0-${image}`);
+        /** Copied in three parts. */
+        const bytes = randomBytes(12 * MIB + 1);
+        const about = { contentType: 'application/octet-stream', size: bytes.length };
+
+        beforeEach(() => {
+            now = Date.now();
+            storage = createS3Storage({
+                config: { ...server.config, prefix: 'east', exportPrefix: 'exports' },
+                maxSockets: 10,
+                log: recordingLog([]),
+                copy: { mostAtOnce: 5 * MIB, part: 5 * MIB },
+                now: () => now,
+            });
+        });
+        afterEach(async () => {
+            await storage.close();
+            await server.empty();
+        });
+
+        const exported = async (Key: string): Promise<Buffer> => {
+            const found = await server.client.send(new GetObjectCommand({ Bucket: server.bucket, Key }));
+            return Buffer.from((await found.Body?.transformToByteArray()) ?? []);
+        };
+
+        it('copies large objects in parts, which replace what is there as a whole', async () => {
+            await put(storage, key, bytes);
+            await storage.exports?.exportBytes('a/x', Buffer.from('former'), { contentType: 'text/plain' });
+            assert.equal(await storage.exports?.exportObject(key, 'a/x', about), true);
+            assert.ok((await exported('exports/a/x')).equals(bytes));
+            assert.deepEqual(await server.contents(), [`east/${key}`, 'exports/a/x']);
+        });
+
+        it('says that an object is not there, or is another, and leaves what is there', async () => {
+            await storage.exports?.exportBytes('x', Buffer.from('former'), { contentType: 'text/plain' });
+            assert.equal(await storage.exports?.exportObject(key, 'x', about), false);
+            await put(storage, key, bytes.subarray(1));
+            await assert.rejects(storage.exports!.exportObject(key, 'x', about), apiError('Download'));
+            assert.equal((await exported('exports/x')).toString(), 'former');
+        });
+
+        it('stops when whoever asked is gone, and leaves nothing', async () => {
+            await put(storage, key, bytes);
+            const signal = AbortSignal.abort(new Error('gone'));
+            await assert.rejects(
+                storage.exports!.exportObject(key, 'x', { ...about, signal }),
+                /^Error: gone$/,
+            );
+            const later = new AbortController();
+            const copy = storage.exports!.exportObject(key, 'x', { ...about, signal: later.signal });
+            later.abort(new Error('gone'));
+            await assert.rejects(copy, /^Error: gone$/);
+            assert.deepEqual(await server.contents(), [`east/${key}`]);
+        });
+
+        it('ends copies that were never finished, once they are a day old', async () => {
+            const begun = { Bucket: server.bucket, Key: 'exports/never' };
+            await server.client.send(new CreateMultipartUploadCommand(begun));
+            await server.client.send(new CreateMultipartUploadCommand({ ...begun, Key: 'other/never' }));
+            await put(storage, key, bytes);
+            now += 23 * 3_600_000;
+            await storage.exports?.exportObject(key, 'x', about);
+            assert.ok((await server.contents()).includes('exports/never (unfinished)'));
+            now += 2 * 3_600_000;
+            await storage.exports?.exportObject(key, 'x', about);
+            const left = await server.contents();
+            assert.deepEqual(left, [`east/${key}`, 'exports/x', 'other/never (unfinished)']);
+        });
+
+        it('refuses names that S3 has no room for', async () => {
+            const path = 'ä'.repeat(509);
+            const options = { contentType: 'text/plain' };
+            await assert.rejects(
+                storage.exports!.exportBytes(path, Buffer.from('x'), options),
+                (error) => error instanceof ExportRefused,
+            );
+            await storage.exports?.exportBytes(path.slice(1), Buffer.from('x'), options);
+            assert.equal((await exported(`exports/${path.slice(1)}`)).toString(), 'x');
+        });
+    });
 
     describe('in the bucket', () => {
         let storage: StorageDriver;

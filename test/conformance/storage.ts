@@ -499,6 +499,10 @@ export function describeStorage(name: string, open: () => Promise<StorageUnderTe
             });
         });
 
+        it('has places to export to exactly where the capabilities say so', () => {
+            assert.equal(driver.exports !== undefined, driver.capabilities.export);
+        });
+
         describe('presign', () => {
             it('gives a URL of the storage itself, exactly where the capabilities say so', async () => {
                 assert.equal(driver.presign !== undefined, driver.capabilities.presign);

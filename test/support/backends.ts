@@ -30,8 +30,11 @@ export class Backends {
         private readonly drivers: ReadonlyMap<StorageType, StorageDriver>,
     ) {}
 
-    /** @param context if S3 is wanted: its tests are skipped where that cannot be had */
-    static async start(context?: Mocha.Context): Promise<Backends> {
+    /**
+     * @param context if S3 is wanted: its tests are skipped where that cannot be had
+     * @param rootDir in Manta, of a server in a datacenter
+     */
+    static async start(context?: Mocha.Context, rootDir?: string): Promise<Backends> {
         const s3 = context && (await RadosGateway.start(context));
         const folder = await makeFolder();
         const account = new MantaAccount();
@@ -40,7 +43,7 @@ export class Backends {
         await mkdir(dataDir);
         const drivers = [
             createLocalStorage({ dataDir }),
-            account.storage(manta.url),
+            account.storage(manta.url, { ...(rootDir !== undefined && { rootDir }) }),
             ...(s3 ? [createS3Storage({ config: s3.config, maxSockets: 10, log: recordingLog([]) })] : []),
         ];
         for (const driver of drivers) {

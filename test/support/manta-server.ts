@@ -4,7 +4,7 @@
  */
 import { randomUUID } from 'node:crypto';
 import { once } from 'node:events';
-import { mkdtemp, rm } from 'node:fs/promises';
+import { mkdtemp, readFile, rm } from 'node:fs/promises';
 import http, { type IncomingMessage, type RequestListener, type ServerResponse } from 'node:http';
 import https from 'node:https';
 import type { AddressInfo, Server, Socket } from 'node:net';
@@ -93,6 +93,19 @@ export class MantaServer {
 
     get limits(): MantaLimits {
         return this.#objects.limits;
+    }
+
+    /** The object under a path, with its bytes; undefined if there is none. */
+    async object(path: string): Promise<{ contentType: string; bytes: Buffer } | undefined> {
+        const entry = this.#tree.get(path);
+        if (entry?.type !== 'object') {
+            return undefined;
+        }
+        const { contentType, file } = entry;
+        return {
+            contentType,
+            bytes: file === undefined ? Buffer.alloc(0) : await readFile(join(this.#folder, file)),
+        };
     }
 
     /** Puts an empty object under a path, past the protocol. */

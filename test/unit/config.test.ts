@@ -300,6 +300,24 @@ describe('loadConfig (config.md §1 to §3)', () => {
                 { s3: { ...s3, partSize: '5GiB' } },
                 /^config\.s3\.partSize is "5GiB"; .*from 5MiB to 512MiB/,
             ],
+            ...['', '/', 'a//b', 'a/../b', 'a b'].map(
+                (exportPrefix): [string, Record<string, unknown>, RegExp] => [
+                    `S3 with exports to "${exportPrefix}"`,
+                    { s3: { ...s3, exportPrefix } },
+                    /^config\.s3\.exportPrefix is ".*"; .*names of letters/,
+                ],
+            ),
+            ...[
+                ['', 'images'],
+                ['', 'archive/exports'],
+                ['a/b', 'a'],
+                ['a/b', 'a/b/'],
+                ['a/b/', 'a/b/keys/x'],
+            ].map(([prefix, exportPrefix]): [string, Record<string, unknown>, RegExp] => [
+                `S3 with exports to "${exportPrefix}" beside objects in "${prefix}"`,
+                { s3: { ...s3, prefix, exportPrefix } },
+                /^config\.s3\.exportPrefix is ".*"; it must not have to do with ".*\/", where the server keeps/,
+            ]),
             ['an unknown database', { databaseType: 'mysql' }, /^config\.databaseType is "mysql"; /],
             [
                 'days as text',
@@ -512,6 +530,8 @@ describe('loadConfig (config.md §1 to §3)', () => {
             accessKeyId: 'A',
             secretAccessKey: 'B',
             prefix: 'imgapi/east/',
+            exportPrefix: 'imgapi/exports/',
+            presignRedirect: true,
             remote: true,
             partSize: '16MiB',
         };
