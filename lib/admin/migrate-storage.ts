@@ -105,6 +105,7 @@ async function moveAll(
             output.print(`${label}: moved from ${from.join(', ')} to ${to}, ${showBytes(bytes)}`);
         }
     }
+    progress.end();
     output.print(
         `Moved the files of ${moves.length - left} image(s) to ${to}${left > 0 ? `; ${left} stay where they are` : ''}.`,
     );

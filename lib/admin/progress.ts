@@ -71,7 +71,9 @@ export class Progress {
         if (this.terminal) {
             this.#drawn = this.now();
             this.#isShown = true;
-            this.terminal.write(CLEAR + this.#line(this.terminal.columns ?? COLUMNS));
+            const { columns = 0 } = this.terminal;
+            // Some terminals do not know how wide they are.
+            this.terminal.write(CLEAR + this.#line(columns > 0 ? columns : COLUMNS));
         }
     }
 

@@ -11,12 +11,14 @@ import { ArchiveShipping } from '../../lib/images/archive-shipping';
 import type { LocalDatabase } from '../../lib/db/local';
 import { archiveKey, type StorageDriver } from '../../lib/storage/driver';
 import { createLocalStorage } from '../../lib/storage/local';
+import { createS3Storage } from '../../lib/storage/s3';
 import { LocalSpool } from '../../lib/storage/local-spool';
 import { contentOf, keysIn } from '../conformance/storage';
 import { md5 } from '../support/api';
 import { testUuid } from '../support/images';
 import { localDatabase } from '../support/local-database';
 import { MantaAccount } from '../support/manta-storage';
+import { RadosGateway } from '../support/radosgw';
 import { recordingLog } from '../support/recording-log';
 
 interface LogRecord {
@@ -119,6 +121,25 @@ describe('archived manifests are moved to the object store', () => {
         } finally {
             await manta.stop();
             account.remove();
+        }
+    });
+
+    it('into S3', async function () {
+        const server = await RadosGateway.start(this);
+        try {
+            const { config } = server;
+            const storage = createS3Storage({ config, maxSockets: 10, log: recordingLog(records) });
+            await storage.open();
+            for (const name of ['old', 'new']) {
+                await write(1, manifest(1, name));
+                assert.equal(await shipping(storage).run(), 1);
+                assert.equal(await stored(1, storage), manifest(1, name));
+            }
+            assert.deepEqual(await server.contents(), [archiveKey(testUuid(1))]);
+            assert.deepEqual(await spooled(), []);
+            await storage.close();
+        } finally {
+            await server.stop();
         }
     });
 
