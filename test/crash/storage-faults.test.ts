@@ -14,12 +14,12 @@ const FAULTS = Number(process.env.FAULTS ?? 120);
 const SEED = Number(process.env.FAULTS_SEED ?? 20_250_521);
 const FULL = process.env.FAULTS !== undefined;
 
-function summary({ faults, actions, images, bytes }: CampaignResult): string {
+function summary({ faults, actions, images }: CampaignResult): string {
     const met = [...faults].map(([kind, count]) => `${kind} × ${count}`).join(', ');
     const done = [...actions].map(([name, counts]) => `${name} ${counts.join('/')}`).join(', ');
     return (
         `faults: ${met}\n        actions (done/refused/unanswered): ${done}\n` +
-        `        at the end: ${images} images, ${(bytes / 1024 ** 2).toFixed(1)} MiB`
+        `        at the end: ${images} images`
     );
 }
 

@@ -51,7 +51,6 @@ export interface CampaignResult {
     readonly actions: ReadonlyMap<string, readonly [done: number, refused: number, unanswered: number]>;
     /** Those that are there at the end. */
     readonly images: number;
-    readonly bytes: number;
 }
 
 /** @throws AssertionError if anything was lost or left, or was answered as it may not be */
@@ -60,14 +59,18 @@ export async function campaign(options: CampaignOptions): Promise<CampaignResult
     const proxy = backends.proxies[store];
     assert.ok(proxy);
     const faults = new ChanceFaults(proxy, store, seeded(seed));
-    const config = {
+    const calmly = {
         storageTypes: ['local', store],
+        [store]: backends.config[store],
+        limits: { uploadSilence: SILENCE, archiveInterval: 500 },
+    };
+    const config = {
+        ...calmly,
         [store]: {
             ...(backends.config[store] as object),
             idleTimeout: PATIENCE,
             ...(store === 'manta' && { answerTimeout: PATIENCE }),
         },
-        limits: { uploadSilence: SILENCE, archiveInterval: 500 },
     };
     const { dataDir } = backends;
     const server = new CampaignServer({ config, dataDir });
@@ -83,16 +86,18 @@ export async function campaign(options: CampaignOptions): Promise<CampaignResult
     await server.stop();
     await freeLeases(dataDir);
 
-    const calm = await Registry.start(config, { dataDir });
+    const calm = await Registry.start(calmly, { dataDir });
     try {
         const seen = await seenImages(calm.client);
         assertKept(seen, clients);
-        const { images, bytes } = await untilNoOrphans(backends, calm, seen, store);
+        const records = await recordsOf(calm, seen);
+        await untilNoOrphans(backends, store, records);
         await untilArchived(backends.driver('local'));
         await sweepLater(backends, store);
+        assert.deepEqual(await misplaced(backends, store, records), []);
         await assertArchive(backends.driver(store), seen);
         assert.deepEqual(await seenImages(calm.client), seen, 'what is referred to stays');
-        return { faults: faults.tally, actions: sum(clients), images, bytes };
+        return { faults: faults.tally, actions: sum(clients), images: seen.length };
     } finally {
         await calm.stop();
     }
@@ -163,38 +168,59 @@ function referredKeys(records: readonly RawImage[], type: StorageType): string[]
     );
 }
 
-/** Waits until every storage holds exactly what the records refer to; gives how much that is. */
-async function untilNoOrphans(
-    backends: Backends,
-    registry: Registry,
-    seen: readonly SeenImage[],
-    store: ObjectStore,
-): Promise<{ images: number; bytes: number }> {
+/** The raw records of images. */
+async function recordsOf(registry: Registry, seen: readonly SeenImage[]): Promise<RawImage[]> {
     const records: RawImage[] = [];
-    for (const { uuid } of seen) {
-        const record = await registry.record(uuid);
+    for (const { uuid: image } of seen) {
+        const record = await registry.record(image);
         assert.ok(record);
         records.push(record);
     }
+    return records;
+}
+
+/** What the storages hold that no record refers to, and what they lack; for each, where and under which key. */
+async function misplaced(
+    backends: Backends,
+    store: ObjectStore,
+    records: readonly RawImage[],
+): Promise<{ type: StorageType; key: string; is: 'unreferenced' | 'missing' | 'begun twice' }[]> {
+    const found: Awaited<ReturnType<typeof misplaced>> = [];
+    for (const type of ['local', store] as const) {
+        const wanted = new Set(referredKeys(records, type));
+        const missing = new Set(wanted);
+        for await (const { key } of backends.driver(type).list('images/')) {
+            if (!missing.delete(key) && key !== MARK) {
+                // S3 began an upload twice if its answer was lost; the other one became the object.
+                const twin = key.replace(/\.(?=[^./]+$)/, '-');
+                found.push({
+                    type,
+                    key,
+                    is: key !== twin && wanted.has(twin) ? 'begun twice' : 'unreferenced',
+                });
+            }
+        }
+        found.push(...[...missing].map((key) => ({ type, key, is: 'missing' }) as const));
+    }
+    return found;
+}
+
+/** Waits until nothing is left but what only the daily search finds. */
+async function untilNoOrphans(
+    backends: Backends,
+    store: ObjectStore,
+    records: readonly RawImage[],
+): Promise<void> {
     const end = Date.now() + CLEAN_WITHIN;
     for (;;) {
-        let bytes = 0;
-        const wrong: string[] = [];
-        for (const type of ['local', store] as const) {
-            const wanted = new Set(referredKeys(records, type));
-            for await (const { key, size } of backends.driver(type).list('images/')) {
-                bytes += size;
-                if (!wanted.delete(key) && key !== MARK) {
-                    wrong.push(`${type}: ${key}`);
-                }
-            }
-            wrong.push(...[...wanted].map((key) => `${type}: ${key} is missing`));
-        }
-        wrong.push(...(await emptyFolders(backends, store)));
+        const wrong = [
+            ...(await misplaced(backends, store, records)).filter(({ is }) => is !== 'begun twice'),
+            ...(await emptyFolders(backends, store)),
+        ];
         if (wrong.length === 0) {
-            return { images: records.length, bytes };
+            return;
         }
-        assert.ok(Date.now() < end, `still there, or missing, after ${CLEAN_WITHIN} ms: ${wrong.join(', ')}`);
+        assert.ok(Date.now() < end, `after ${CLEAN_WITHIN} ms: ${JSON.stringify(wrong)}`);
         await wait(100);
     }
 }
