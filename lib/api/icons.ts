@@ -71,9 +71,9 @@ export async function deleteImageIcon(call: Call): Promise<void> {
         }
         const raw: RawImage = { ...current.raw };
         delete raw.icon;
-        return images.save(current, raw, {
-            drop: images.objects.referredBy(current.raw, { files: false, icon: true }),
-        });
+        const drop = images.objects.referredBy(current.raw, { files: false, icon: true });
+        images.objects.assertDeletable(drop);
+        return images.save(current, raw, { drop });
     });
     sendImage(call, saved);
 }

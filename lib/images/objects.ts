@@ -186,6 +186,11 @@ export class Objects {
         }));
     }
 
+    /** @throws ApiError StorageUnsupported if one of them is in a storage that is not there to delete it from */
+    assertDeletable(objects: readonly PendingObject[]): void {
+        objects.forEach(({ storage }) => this.storages.get(storage));
+    }
+
     /** Deletes objects that have been dropped. One that can't be deleted now is left to the sweep. */
     async dispose(dropped: readonly PendingObject[]): Promise<void> {
         for (const object of dropped) {

@@ -159,7 +159,7 @@ export const imageRoutes: readonly Route[] = [
                 schema: FLAG,
             },
         ],
-        errors: [...CHANGE_ERRORS, 'ImageHasDependentImages', ...WRITE_ERRORS],
+        errors: [...CHANGE_ERRORS, 'ImageHasDependentImages', ...WRITE_ERRORS, 'StorageUnsupported'],
         steps: [...CHANGES, loadImage, ownedByAccount],
         handler: deleteImage,
     },
