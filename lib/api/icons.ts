@@ -71,9 +71,9 @@ export async function deleteImageIcon(call: Call): Promise<void> {
         }
         const raw: RawImage = { ...current.raw };
         delete raw.icon;
-        const drop = images.objects.referredBy(current.raw, { files: false, icon: true });
-        images.objects.assertDeletable(drop);
-        return images.save(current, raw, { drop });
+        const deleted = { files: false, icon: true };
+        images.objects.assertDeletable(current.raw, deleted);
+        return images.save(current, raw, { drop: images.objects.referredBy(current.raw, deleted) });
     });
     sendImage(call, saved);
 }

@@ -148,6 +148,7 @@ export async function deleteImage(call: Call): Promise<void> {
         if (staysElsewhere) {
             return images.save(current, { ...current.raw, channels: others });
         }
+        images.objects.assertDeletable(current.raw, { files: true, icon: true });
         await images.remove(current, channel);
         return current;
     });

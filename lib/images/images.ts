@@ -288,12 +288,11 @@ export class Images {
 
     /**
      * Deletes a version of an image, if nothing is built on it (in the channel, if one is given), and then its objects.
-     * @throws EtagConflict, ImageNotFound, DependencyConflict; ApiError StorageUnsupported
+     * @throws EtagConflict, ImageNotFound, DependencyConflict
      */
     async remove(current: Image, channel: string | undefined): Promise<void> {
         const { uuid, version: etag } = current;
         const drop = this.objects.referredBy(current.raw, { files: true, icon: true });
-        this.objects.assertDeletable(drop);
         await this.#database.images.commit({
             delete: [{ uuid, etag }],
             withoutDependents: [{ uuid, channel }],

@@ -186,9 +186,12 @@ export class Objects {
         }));
     }
 
-    /** @throws ApiError StorageUnsupported if one of them is in a storage that is not there to delete it from */
-    assertDeletable(objects: readonly PendingObject[]): void {
-        objects.forEach(({ storage }) => this.storages.get(storage));
+    /**
+     * Refuses what would be deleted from a storage that this server does not have: nobody could tell when it will be.
+     * @throws ApiError StorageUnsupported
+     */
+    assertDeletable(raw: RawImage, kinds: { files: boolean; icon: boolean }): void {
+        this.referredBy(raw, kinds).forEach(({ storage }) => this.storages.get(storage));
     }
 
     /** Deletes objects that have been dropped. One that can't be deleted now is left to the sweep. */

@@ -208,7 +208,7 @@ describe('Clones of images in several storages', () => {
             const { body } = await registry.client.get(at(copy, '/file'));
             assert.equal(body.toString(), `the file of ${original}`);
             await backends.untilStored(original, { [stor]: [from?.files?.[0]?.object ?? ''] });
-            [original, copy] = [from?.origin, made?.origin];
+            [original, copy] = [from?.origin, made.origin];
         }
         assert.deepEqual([original, copy], [undefined, undefined]);
     });
