@@ -10,7 +10,7 @@ import assert from 'node:assert/strict';
 import { Backends } from '../support/backends';
 import { campaign, type CampaignResult } from '../support/storage-campaign';
 
-const FAULTS = Number(process.env.FAULTS ?? 80);
+const FAULTS = Number(process.env.FAULTS ?? 40);
 const SEED = Number(process.env.FAULTS_SEED ?? 20_250_521);
 const FULL = process.env.FAULTS !== undefined;
 
