@@ -117,9 +117,9 @@ export async function startApp(config: Config, log: ServerLog): Promise<App> {
             sink: log.sink,
         });
 
-        const { id: databaseId, images: records, pending, leases, tasks } = database;
+        const { images: records, pending, leases, tasks } = database;
         const sweep = new Sweep({
-            databaseId,
+            databaseId: () => database.id,
             images: records,
             pending,
             leases,

@@ -59,10 +59,10 @@ export const sweep: Command = {
     async run(context) {
         const { config, log, output } = context;
         return withRegistry(context, async ({ database, storages, clock, holder }) => {
-            const { id: databaseId, images, pending, leases, tasks } = database;
+            const { images, pending, leases, tasks } = database;
             const silence = config.limits.uploadSilence;
             const task = new Sweep({
-                databaseId,
+                databaseId: () => database.id,
                 images,
                 pending,
                 leases,

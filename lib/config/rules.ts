@@ -3,10 +3,11 @@ import { BlockList, isIP } from 'node:net';
 import { authBlock, ROLES } from './auth';
 import { censorConfig } from './censor';
 import { checkManta } from './manta';
+import { checkMoray } from './moray';
 import { nearestName } from './nearest';
 import { isServiceUrl, parseHost, parseNetwork } from './outbound';
 import { checkS3 } from './s3';
-import type { AuthConfig, ChannelConfig, MantaConfig, RoleEntry, S3Config } from './types';
+import type { AuthConfig, ChannelConfig, MantaConfig, MorayConfig, RoleEntry, S3Config } from './types';
 
 /** A merged configuration whose shape is being checked. */
 export type Settings = Record<string, unknown>;
@@ -196,9 +197,7 @@ export const rules: Readonly<Record<string, Rule>> = {
     datacenterName: requiredInDc('datacenterName', 'the name of the datacenter'),
     ufds: checkUfds,
     moray: (settings) =>
-        settings.databaseType === 'moray' && settings.moray === undefined
-            ? 'config.moray is missing; config.databaseType "moray" needs it to be an object with "host" and "port"'
-            : undefined,
+        settings.databaseType === 'moray' ? checkMoray(settings.moray as MorayConfig | undefined) : undefined,
     manta: (settings) =>
         settings.manta === undefined
             ? requiredByStorage('manta', 'an object with "url", "user", "key" and "keyId"')(settings)

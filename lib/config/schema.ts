@@ -21,6 +21,7 @@ import {
     type KeySchema,
 } from './key-schema';
 import { mantaBlock } from './manta';
+import { morayBlock } from './moray';
 import { DENIED_BY_DEFAULT } from './outbound';
 import { s3Block } from './s3';
 
@@ -83,27 +84,7 @@ const properties: Record<string, KeySchema> = {
             },
         },
     },
-    moray: reserved({
-        type: 'object',
-        expected: 'an object with "host" and "port"',
-        required: ['host', 'port'],
-        properties: {
-            host: text('a host name or IP address', 'Host of the database.'),
-            port: port('Port of the database.'),
-            connectTimeout: {
-                type: 'number',
-                exclusiveMinimum: 0,
-                expected: 'a number of ms above 0',
-                description: 'How long one attempt to connect may take, in ms.',
-            },
-            retry: {
-                type: ['object', 'boolean'],
-                not: { const: true },
-                expected: 'false, or an object with "minTimeout" and "maxTimeout" in ms',
-                description: 'How to try again when the connection is lost; `false` tries once.',
-            },
-        },
-    }),
+    moray: morayBlock,
     wfapi: {
         type: 'object',
         expected: 'an object with "url" and "workflows"',
@@ -141,8 +122,8 @@ const properties: Record<string, KeySchema> = {
     s3: s3Block,
     databaseType: oneOf(
         ['local', 'moray'],
-        'Where manifests are kept: in a database in `databaseDir`, or in the shared database of Moray. ' +
-            'This version has the local one only.',
+        'Where manifests are kept: in a database in `databaseDir`, or in the PostgreSQL database of Moray (`moray.pg`), ' +
+            'which servers on any number of machines may share.',
     ),
     placeholderImageLifespanDays: reserved({
         type: 'number',

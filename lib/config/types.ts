@@ -65,6 +65,36 @@ export interface S3Config {
     exportPrefix?: string;
 }
 
+/** Where the PostgreSQL database of Moray is. Times in ms. */
+export interface PgConfig {
+    /** Instead of `hosts`, `user`, `password` and `database`. */
+    connectionString?: string;
+    /** `host` or `host:port`; the primary and those that may take its place. */
+    hosts?: string[];
+    user?: string;
+    password?: string;
+    database?: string;
+    /** `ca` is a path. */
+    ssl?: boolean | { ca?: string; rejectUnauthorized?: boolean };
+    pool: {
+        /** Most connections of this process. */
+        size: number;
+        /** Within this a connection has to stand or come free. */
+        connectTimeout: number;
+        statementTimeout: number;
+        idleTimeout: number;
+        /** Between the first two rounds of asking all hosts for the primary. */
+        recheckInterval: number;
+    };
+}
+
+export interface MorayConfig {
+    pg?: PgConfig;
+    /** Of the Moray service, which is not asked. */
+    host?: string;
+    port?: number;
+}
+
 /** Sizes in bytes, times in ms. */
 export interface LimitsConfig {
     /** Largest request line plus headers. */
@@ -166,6 +196,8 @@ export interface Config {
     authKeys?: Record<string, string[]>;
     auth: AuthConfig;
     databaseType: 'local' | 'moray';
+    /** With `pg` if `databaseType` is `moray`; elsewhere not looked at. */
+    moray?: MorayConfig;
     storageTypes: StorageType[];
     manta?: MantaConfig;
     s3?: S3Config;

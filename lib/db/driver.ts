@@ -252,9 +252,15 @@ export interface Database {
     readonly tasks: TaskStore;
     readonly jobs: JobStore;
     readonly replay: ReplayStore;
-    /** A uuid made with the database, the same for every process that uses it. */
+    /**
+     * A uuid made with the database, the same for every process that uses it.
+     * @throws ServiceUnavailableError while the database has not been reached yet
+     */
     readonly id: string;
-    /** Opens and, where needed, creates or upgrades the schema. */
+    /**
+     * Opens and, where needed, creates or upgrades the schema. A database on another machine may be out of reach: then
+     * it is opened and set up later, by itself, and what is asked meanwhile throws ServiceUnavailableError.
+     */
     open(): Promise<void>;
     close(): Promise<void>;
     /** Resolves if the database answers. */

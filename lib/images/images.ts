@@ -73,7 +73,7 @@ export class Images {
         this.objects = new Objects(database, storages, clock, log, config.limits.uploadSilence);
         this.rules = { mode: config.mode, channels: config.channels?.map(({ name }) => name) };
         this.lists = new ImageLists(database.images, {
-            seed: JSON.stringify([database.id, VERSION, this.rules]),
+            seed: () => JSON.stringify([database.id, VERSION, this.rules]),
             imageOf: (stored) => this.#remember(stored),
         });
     }

@@ -24,7 +24,7 @@ type ListedQuery = Omit<ImageQuery, 'limit' | 'after'>;
 
 interface ListsParts {
     /** What the lists of this server depend on, beside their names and the images. */
-    seed: string;
+    seed: () => string;
     /** The image of a record. */
     imageOf: (stored: StoredImage) => Image;
 }
@@ -89,7 +89,7 @@ export class ImageLists {
 
     /** Every process and every start gives the same tag, as long as no image is changed. */
     #longTag(name: string, generation: number | undefined): string | undefined {
-        return generation === undefined ? undefined : weakTag(`${this.#parts.seed} ${generation} ${name}`);
+        return generation === undefined ? undefined : weakTag(`${this.#parts.seed()} ${generation} ${name}`);
     }
 
     /** The valid images of a query in their served form, at most `limit` of them. */

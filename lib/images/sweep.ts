@@ -28,7 +28,7 @@ const MOST_FAILURES = 3;
 
 export interface SweepOptions {
     /** `Database.id`: what marks a storage as this database's own. */
-    databaseId: string;
+    databaseId: () => string;
     images: ImageStore;
     pending: PendingStore;
     leases: LeaseStore;

@@ -73,7 +73,7 @@ async function* once(chunk: Buffer): AsyncGenerator<Buffer> {
 }
 
 export interface UnreferencedSweepOptions {
-    databaseId: string;
+    databaseId: () => string;
     images: ImageStore;
     pending: PendingStore;
     storages: StorageSet;
@@ -124,7 +124,8 @@ export class UnreferencedSweep {
         found: UnreferencedSweepResult,
         signal: AbortSignal | undefined,
     ): Promise<void> {
-        const { databaseId, log } = this.#options;
+        const { log } = this.#options;
+        const databaseId = this.#options.databaseId();
         const mark = await this.#readMark(storage);
         if (mark === databaseId) {
             await this.#deleteOrphans(storage, found, signal);
@@ -270,7 +271,7 @@ export class UnreferencedSweep {
     }
 
     async #writeMark(storage: StorageDriver): Promise<void> {
-        const staged = await storage.stage(MARK_KEY, once(Buffer.from(this.#options.databaseId)), {
+        const staged = await storage.stage(MARK_KEY, once(Buffer.from(this.#options.databaseId())), {
             contentType: 'text/plain',
         });
         await staged.commit();

@@ -289,7 +289,7 @@ async function sweepLater(backends: Backends, store: ObjectStore): Promise<void>
     const drivers = [backends.driver('local'), backends.driver(store)];
     await withDatabase(backends.dataDir, now, async ({ id, images, pending }) => {
         const sweep = new UnreferencedSweep({
-            databaseId: id,
+            databaseId: () => id,
             images,
             pending,
             storages: {

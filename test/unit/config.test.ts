@@ -202,9 +202,34 @@ describe('loadConfig (config.md §1 to §3)', () => {
             ['an admin that is no account', { adminUuid: 'admin' }, /^config\.adminUuid is "admin"; .*uuid/],
             ['Moray without its block', { databaseType: 'moray' }, /^config\.moray is missing; /],
             [
-                'Moray without a port',
-                { databaseType: 'moray', moray: { host: 'h' } },
-                /^config\.moray\.port is missing; /,
+                'Moray without its database',
+                { databaseType: 'moray', moray },
+                /^config\.moray\.pg is missing; .*"pg": \{"hosts": \[.*"pg": \{"connectionString":/,
+            ],
+            [
+                'a database without an address',
+                { databaseType: 'moray', moray: { ...moray, pg: { user: 'moray' } } },
+                /^config\.moray\.pg has neither "hosts" nor "connectionString"; give "pg": /,
+            ],
+            [
+                'a database at a URL of another kind',
+                { databaseType: 'moray', moray: { pg: { connectionString: 'mysql://u:geheim@h/moray' } } },
+                /^config\.moray\.pg\.connectionString must be a URL that begins with "postgres:\/\/"$/,
+            ],
+            [
+                'a database with two addresses',
+                { databaseType: 'moray', moray: { pg: { connectionString: 'postgres://h', hosts: ['h'] } } },
+                /^config\.moray\.pg\.hosts is given beside config\.moray\.pg\.connectionString; /,
+            ],
+            [
+                'a host of the database that is a URL',
+                { databaseType: 'moray', moray: { pg: { hosts: ['a:5432', 'tcp://b'] } } },
+                /^config\.moray\.pg\.hosts\.1 is "tcp:\/\/b"; it must be a host/,
+            ],
+            [
+                'a pool of one',
+                { databaseType: 'moray', moray: { pg: { hosts: ['a'], pool: { size: 1 } } } },
+                /^config\.moray\.pg\.pool\.size is 1; /,
             ],
             [
                 'retry: true',
@@ -472,12 +497,14 @@ describe('loadConfig (config.md §1 to §3)', () => {
                     port: 2020,
                     connectTimeout: 200,
                     retry: { retries: 2, minTimeout: 500 },
+                    pg: { hosts: ['10.0.0.4', '10.0.0.5:5433'], password: 'geheim' },
                 },
                 storageTypes: ['manta', 'local'],
                 manta: { ...manta, baseDir: '', insecure: true, remote: false },
                 wfapi: { url: 'http://wf', workflows: ['create-from-vm'], forceMd5Check: true },
             });
             assert.equal(config.manta?.rootDir, '/joe/stor/imgapi/east');
+            assert.equal(config.moray?.pg?.pool.size, 10);
         });
 
         it('looks at blocks only where they are used', () => {

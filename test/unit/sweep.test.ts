@@ -61,7 +61,7 @@ class World {
         const { clock, log } = this;
         const holder = randomUUID();
         const sweep = new Sweep({
-            databaseId,
+            databaseId: () => databaseId,
             images,
             pending,
             leases,
