@@ -7,7 +7,7 @@ const layers = [
     ['^lib/routes(\\.ts$|/)'],
     ['^lib/api/'],
     ['^lib/images/'],
-    ['^lib/(db|storage|auth|dc|imports|jobs)/', '^lib/leased-task\\.ts$'],
+    ['^lib/(db|storage|auth|dc|imports|jobs|workers)/', '^lib/leased-task\\.ts$'],
     [
         '^lib/config',
         '^lib/signing/',
@@ -45,14 +45,17 @@ module.exports = {
                 'The domain and all above it reach drivers through their driver.ts; lib/app.ts puts them together.',
             severity: 'error',
             from: { path: '^lib/(images|api|http)/|^lib/routes(\\.ts$|/)' },
-            to: { path: '^lib/(db|storage|auth|dc|imports|jobs)/', pathNot: '/(driver|select)\\.ts$' },
+            to: {
+                path: '^lib/(db|storage|auth|dc|imports|jobs|workers)/',
+                pathNot: '/(driver|select)\\.ts$',
+            },
         },
         {
             name: 'drivers-know-nothing-of-each-other',
             severity: 'error',
-            from: { path: '^lib/(db|storage|auth|dc|imports|jobs)/' },
+            from: { path: '^lib/(db|storage|auth|dc|imports|jobs|workers)/' },
             to: {
-                path: '^lib/(db|storage|auth|dc|imports|jobs)/',
+                path: '^lib/(db|storage|auth|dc|imports|jobs|workers)/',
                 pathNot: ['^lib/$1/', '/(driver|key)\\.ts$'],
             },
         },

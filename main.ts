@@ -13,6 +13,7 @@ import {
 import { parseArguments, unknownOptionsMessage, usage } from './lib/config/arguments';
 import { createLog, logVerbosity, type ServerLog } from './lib/log';
 import { VERSION } from './lib/version';
+import { SingleProcess } from './lib/workers/single';
 
 /** Exit codes (config.md §5). */
 const EXIT_USAGE = 1;
@@ -52,7 +53,7 @@ async function run(file: string | undefined, debug: number): Promise<void> {
         exit(log, EXIT_START);
     });
     try {
-        const app = await startApp(config, log);
+        const app = await startApp(config, log, new SingleProcess(config.limits));
         const { address, port, family } = app.address;
         log.info(`Image API listening on <http://${family === 'IPv6' ? `[${address}]` : address}:${port}>.`);
         log.info('startup complete');

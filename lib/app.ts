@@ -1,12 +1,14 @@
 import { randomUUID } from 'node:crypto';
 import type { AddressInfo } from 'node:net';
 import { hostname } from 'node:os';
+import { answerForProcess } from './api/service';
 import { createAuthenticator } from './auth/index';
 import type { Clock } from './clock';
 import type { Config } from './config/types';
 import { openDatabase } from './db/index';
 import { openAccountDirectory } from './dc/index';
 import { Listener } from './http/listener';
+import { RequestGate } from './http/request-gate';
 import { createHttpServer } from './http/server';
 import { ArchiveShipping } from './images/archive-shipping';
 import { importRemoteJob } from './images/import-job';
@@ -25,6 +27,7 @@ import { createKeyStores, createStorages } from './storage/index';
 import { LocalSpool } from './storage/local-spool';
 import { preferredObjectStore } from './storage/select';
 import { VERSION } from './version';
+import type { Processes } from './workers/driver';
 
 const systemClock: Clock = { now: () => Date.now(), uuid: () => randomUUID() };
 
@@ -40,7 +43,7 @@ export interface App {
  *
  * @throws Error saying why it cannot start; nothing is left open then
  */
-export async function startApp(config: Config, log: ServerLog): Promise<App> {
+export async function startApp(config: Config, log: ServerLog, processes: Processes): Promise<App> {
     const clock = systemClock;
     const identity = { serverName: config.serverName ?? `IMGAPI/${VERSION}`, hostname: hostname() };
     const closers: (() => Promise<void>)[] = [];
@@ -108,13 +111,18 @@ export async function startApp(config: Config, log: ServerLog): Promise<App> {
             remotes,
             importer,
             clock,
+            processes,
             reference,
         };
+        answerForProcess(services);
         const app = createHttpServer({
             services,
             routes,
             identity,
             sink: log.sink,
+            ...(config.limits.requests > 0 && {
+                gate: new RequestGate((holder) => processes.permits(holder)),
+            }),
         });
 
         const { images: records, pending, leases, tasks } = database;

@@ -6,7 +6,7 @@
 import { ACTION } from './api/parameters';
 import type { Route } from './api/route';
 import { authenticate, imageUuid, plainParameters } from './api/steps';
-import type { AuthConfig, Config } from './config/types';
+import type { AuthConfig, Config, LimitsConfig } from './config/types';
 import type { ErrorCode } from './errors';
 import { docsRoutes } from './routes/docs';
 import { fileRoutes } from './routes/files';
@@ -45,14 +45,16 @@ interface Verdicts {
     readonly unknown: boolean;
     /** There are callers who may not do it. */
     readonly forbidden: boolean;
+    /** There may be too many requests already. */
+    readonly limited: boolean;
 }
 
-function withErrors(row: Route, { refused, unknown, forbidden }: Verdicts): Route {
+function withErrors(row: Route, { refused, unknown, forbidden, limited }: Verdicts): Route {
     const errors = new Set<ErrorCode>(row.errors);
     if (refused) {
         errors.add('UnauthorizedError');
     }
-    if (unknown) {
+    if (unknown || (limited && row.unlimited !== true)) {
         errors.add('ServiceUnavailableError');
     }
     if (forbidden) {
@@ -64,17 +66,19 @@ function withErrors(row: Route, { refused, unknown, forbidden }: Verdicts): Rout
 /** The rows, with all errors that they can end with on any server. */
 export const routes: readonly Route[] = rows.map((row) => {
     const verifies = row.auth !== 'none' || row.read === true;
-    return withErrors(row, { refused: verifies, unknown: verifies, forbidden: row.auth === 'strict' });
+    const forbidden = row.auth === 'strict';
+    return withErrors(row, { refused: verifies, unknown: verifies, forbidden, limited: true });
 });
 
 /** What of the configuration decides which routes there are, and what they ask of callers. */
 export type RouteConfig = Pick<Config, 'mode' | 'channels' | 'authType'> & {
     readonly auth: Pick<AuthConfig, 'reads' | 'hideUnpublished' | 'roles' | 'replayWindow'>;
+    readonly limits: Pick<LimitsConfig, 'requests'>;
 };
 
 /** The routes that a server with this configuration has, as they are there. */
 export function existingRoutes(config: RouteConfig): Route[] {
-    const { mode, channels, authType, auth } = config;
+    const { mode, channels, authType, auth, limits } = config;
     const hasRoles = Object.keys(auth.roles).length > 0;
     return rows
         .filter(
@@ -89,6 +93,7 @@ export function existingRoutes(config: RouteConfig): Route[] {
                 unknown: verifies && auth.replayWindow !== undefined,
                 // Whoever has a role may read.
                 forbidden: verifies && hasRoles && row.auth === 'strict' && row.role !== 'read',
+                limited: limits.requests > 0,
             });
         });
 }

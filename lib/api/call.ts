@@ -13,6 +13,7 @@ import type { Image } from '../images/image';
 import type { Remotes } from '../imports/driver';
 import type { JobService } from '../jobs/driver';
 import type { StorageSet } from '../storage/driver';
+import type { Processes } from '../workers/driver';
 import type { Reference } from './docs';
 import type { Query } from './query';
 import type { Route } from './route';
@@ -32,6 +33,8 @@ export interface Services {
     readonly remotes: Remotes;
     readonly importer: Importer;
     readonly clock: Clock;
+    /** This process, and with several workers the others. */
+    readonly processes: Processes;
     readonly reference: Reference;
 }
 

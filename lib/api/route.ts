@@ -58,6 +58,8 @@ export interface Route {
     readonly auth: AuthClass;
     /** Shows images, so that the configuration may ask for more than `auth` does (`auth.reads`, `auth.hideUnpublished`). */
     readonly read?: true;
+    /** Answered however many requests are under way (`limits.requests`): a sign of life. */
+    readonly unlimited?: true;
     /** The least role that may send the request: there if, and only if, it has to be signed. */
     readonly role?: Role;
     /** Modes in which the route exists; all if absent. */

@@ -2,7 +2,8 @@
 import { ApiError, errorRow, errorTable, invalidParameter, type ErrorCode } from '../errors';
 import { show } from '../images/json';
 import type { RawImage } from '../manifest';
-import type { Call } from './call';
+import { topic, type Gathered } from '../workers/driver';
+import type { Call, Services } from './call';
 
 /** The error a name in `GET /ping?error=NAME` asks for: an answer to try a client's error handling with. */
 function sampleError(name: string): ApiError {
@@ -35,13 +36,60 @@ export function ping(call: Call): void {
     });
 }
 
-export async function getState(call: Call): Promise<void> {
-    const { config, log, images, accounts } = call.services;
-    const state = {
+/** What a process holds in memory. */
+interface ProcessState {
+    readonly cache: Readonly<Record<string, { name: string; expiry: number; items: number }>>;
+    /** In a datacenter. */
+    readonly ufds?: { readonly connected: boolean };
+}
+
+const STATE = topic<null, ProcessState>('state');
+const DROP_CACHES = topic<null, null>('drop-caches');
+const RELOAD_KEYS = topic<null, null>('reload-keys');
+
+/** Has this process answer what any process of the server may be asked by a request. */
+export function answerForProcess({ processes, images, accounts, auth }: Services): void {
+    processes.answer(STATE, () => ({
         cache: images.cacheState(),
+        ...(accounts && { ufds: { connected: accounts.connected } }),
+    }));
+    processes.answer(DROP_CACHES, () => {
+        images.dropCaches();
+        return null;
+    });
+    processes.answer(RELOAD_KEYS, async () => {
+        await auth.reload();
+        return null;
+    });
+}
+
+/** What all processes hold together. */
+function totalOf(states: readonly ProcessState[]): ProcessState {
+    return states.reduce((total, { cache, ufds }) => ({
+        cache: Object.fromEntries(
+            Object.entries(total.cache).map(([key, one]) => [
+                key,
+                { ...one, items: one.items + (cache[key]?.items ?? 0) },
+            ]),
+        ),
+        ...(total.ufds && { ufds: { connected: total.ufds.connected && ufds?.connected === true } }),
+    }));
+}
+
+export async function getState(call: Call): Promise<void> {
+    const { config, log, images, processes } = call.services;
+    const gathered = await processes.gather(STATE, null);
+    const { cache, ...others } = totalOf(gathered.flatMap((one) => ('answer' in one ? [one.answer] : [])));
+    const state = {
+        cache,
         log: { level: log.level() },
         storageTypes: config.storageTypes,
-        ...(accounts && { ufds: { connected: accounts.connected } }),
+        ...others,
+        ...(gathered.length > 1 && {
+            processes: gathered.map((one) =>
+                'answer' in one ? { pid: one.pid, ...one.answer } : { pid: one.pid, error: one.failure },
+            ),
+        }),
     };
     if (config.databaseType === 'local') {
         await call.sendJsonStream(200, withRecords(state, images.records()));
@@ -64,7 +112,7 @@ async function* withRecords(state: object, records: AsyncIterable<RawImage>): As
     yield Buffer.from(`${separator === '\n' ? '' : '\n    '}}\n  }\n}`);
 }
 
-export function updateState(call: Call): void {
+export async function updateState(call: Call): Promise<void> {
     const action = call.query.one('action');
     if (action === undefined || action === '') {
         throw new ApiError('MissingParameter', 'Parameter "action" is missing; it takes "dropcaches".');
@@ -75,14 +123,33 @@ export function updateState(call: Call): void {
             `Parameter "action" is ${show(action)}; it takes "dropcaches".`,
         );
     }
-    call.services.images.dropCaches();
+    warnOfSilence(call, await call.services.processes.gather(DROP_CACHES, null));
     call.sendEmpty(202, { 'Content-Length': 0 });
 }
 
+/** A process that has not answered may still do as it was asked, when it comes to it. */
+function warnOfSilence(call: Call, gathered: readonly Gathered<null>[]): void {
+    for (const one of gathered) {
+        if ('failure' in one) {
+            call.log.warn({ process: one.pid, reason: one.failure }, 'a process did not do as it was asked');
+        }
+    }
+}
+
+/** How long the keys of one process may take to load, in ms: they may come from other machines. */
+const RELOAD_WITHIN = 10 * 60_000;
+
 /** POST /authkeys/reload answers before the keys are loaded; what goes wrong then is logged. */
 export function reloadAuthKeys(call: Call): void {
-    call.services.auth.reload().catch((err: unknown) => {
-        call.log.warn({ err }, 'could not load the keys again; the ones loaded before stay in use');
+    void call.services.processes.gather(RELOAD_KEYS, null, RELOAD_WITHIN).then((gathered) => {
+        for (const one of gathered) {
+            if ('failure' in one) {
+                call.log.warn(
+                    { process: one.pid, err: { message: one.failure } },
+                    'could not load the keys again; the ones loaded before stay in use',
+                );
+            }
+        }
     });
     call.send(200, {});
 }

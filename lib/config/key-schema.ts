@@ -76,12 +76,12 @@ export const time = (
     quantity: { kind: 'time', minimum: least, maximum: most },
 });
 
-/** A whole number from 1 on. */
-export const count = (value: number, most: number, description: string): KeySchema => ({
+/** A whole number, from 1 on unless less makes sense. */
+export const count = (value: number, most: number, description: string, least = 1): KeySchema => ({
     type: 'integer',
-    minimum: 1,
+    minimum: least,
     maximum: most,
-    expected: `a whole number from 1 to ${most}`,
+    expected: `a whole number from ${least} to ${most}`,
     description,
     default: value,
 });

@@ -25,6 +25,9 @@ import { morayBlock } from './moray';
 import { DENIED_BY_DEFAULT } from './outbound';
 import { s3Block } from './s3';
 
+/** More processes than any machine has a use for are a slip of the finger. */
+const MOST_WORKERS = 1024;
+
 const properties: Record<string, KeySchema> = {
     port: port('Port to listen on; 0 takes a free one.'),
     address: text('an IP address or host name', 'Address to listen on.'),
@@ -256,6 +259,20 @@ const properties: Record<string, KeySchema> = {
             readTimeout: time(30_000, 'A request body that brings no byte for this long ends with 408.'),
             writeTimeout: time(60_000, 'A client that takes no byte of an answer for this long is cut off.'),
             idleConnection: time(130_000, 'Idle keep-alive connections are closed after this.'),
+            requests: count(
+                0,
+                1_000_000,
+                'Most requests under way at once, in all workers together; 0 means any number. `GET /ping` does not ' +
+                    'count and is always answered.',
+                0,
+            ),
+            queue: count(
+                1024,
+                1_000_000,
+                'Most requests that wait for others to end where `limits.requests` are under way, in the order in ' +
+                    'which they came; further ones are answered with 503 and `Retry-After`.',
+                0,
+            ),
             gracefulStop: time(15_000, 'How long transfers may finish after SIGTERM.'),
             uploadSilence: time(
                 50_000,
@@ -271,6 +288,24 @@ const properties: Record<string, KeySchema> = {
                 5 * 60_000,
                 'How often archived manifests are moved to the object store, if there is one.',
             ),
+        },
+    },
+    cluster: {
+        type: 'object',
+        default: {},
+        expected: 'an object with "workers"',
+        properties: {
+            workers: {
+                type: ['integer', 'string'],
+                minimum: 1,
+                maximum: MOST_WORKERS,
+                pattern: '^auto$',
+                default: 1,
+                expected: `a whole number from 1 to ${MOST_WORKERS}, or "auto"`,
+                description:
+                    'Processes that answer requests, behind one listener: `auto` has as many as there are processors ' +
+                    'to use. With 1 there is one process and nothing before it.',
+            },
         },
     },
     jobs: {

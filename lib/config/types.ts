@@ -109,6 +109,10 @@ export interface LimitsConfig {
     writeTimeout: number;
     /** Idle keep-alive connections are closed after this. */
     idleConnection: number;
+    /** Most requests under way at once, in all workers together; 0 means any number. */
+    requests: number;
+    /** Most requests that wait for their turn, in all workers together. */
+    queue: number;
     /** How long transfers may finish after SIGTERM. */
     gracefulStop: number;
     /** An upload whose process was silent for this long is given up; processes speak three times as often or more. */
@@ -116,6 +120,11 @@ export interface LimitsConfig {
     purgeInterval: number;
     /** How often archived manifests are moved to the object store. */
     archiveInterval: number;
+}
+
+export interface ClusterConfig {
+    /** How many processes answer requests; `auto`: as many as there are processors. */
+    workers: number | 'auto';
 }
 
 /** How this server runs jobs itself. Times in ms. */
@@ -202,6 +211,7 @@ export interface Config {
     manta?: MantaConfig;
     s3?: S3Config;
     limits: LimitsConfig;
+    cluster: ClusterConfig;
     jobs: JobsConfig;
     /** The workflow service of the datacenter; without it jobs run in this server. */
     wfapi?: { url: string; workflows: string[] };

@@ -6,6 +6,7 @@ import { ApiError } from '../errors';
 import type { LogSink } from '../log';
 import { Audit } from './audit';
 import { HttpCall, type Identity } from './call';
+import type { RequestGate } from './request-gate';
 import { Registry, type Miss, type Rows } from './registry';
 import { acceptsVersion2 } from './version';
 
@@ -15,6 +16,8 @@ export interface HttpServerParts {
     identity: Identity;
     /** Where audit records go. */
     sink: LogSink;
+    /** Lets requests in where there is a limit to them. */
+    gate?: RequestGate | undefined;
 }
 
 function select(rows: Rows, call: HttpCall): Route {
@@ -40,12 +43,23 @@ async function run(call: HttpCall, route: Route): Promise<void> {
     await route.handler(call);
 }
 
-async function handle(call: HttpCall, rows: Rows, parameter: string): Promise<void> {
+async function handle(
+    call: HttpCall,
+    rows: Rows,
+    parameter: string,
+    gate: RequestGate | undefined,
+): Promise<void> {
     try {
         const route = select(rows, call);
         call.setRoute(route, parameter);
         call.negotiate();
         call.version2 = acceptsVersion2(call.headers, call.method, call.path);
+        if (gate && route.unlimited !== true) {
+            const turn = gate.enter(call.res);
+            if (turn) {
+                await turn;
+            }
+        }
         await run(call, route);
     } catch (err) {
         call.fail(err);
@@ -116,13 +130,13 @@ function hostGuard(): (host: string | undefined) => boolean {
  * Every answer, those without a route included, is made by {@link HttpCall}, so that all have the same headers and an
  * audit record; nothing a request does reaches restify's own error handling.
  */
-export function createHttpServer({ services, routes, identity, sink }: HttpServerParts): Server {
+export function createHttpServer({ services, routes, identity, sink, gate }: HttpServerParts): Server {
     const callOf = (req: Request & { [CALL]?: HttpCall }, res: Response): HttpCall =>
         (req[CALL] ??= new HttpCall(services, identity, req, res));
 
     const registry = new Registry(routes, {
         found: (rows, parameter) => (req, res, next) => {
-            void handle(callOf(req, res), rows, parameter).then(() => next());
+            void handle(callOf(req, res), rows, parameter, gate).then(() => next());
         },
         missed: (miss) => (req, res, next) => {
             answerMiss(miss, callOf(req, res));

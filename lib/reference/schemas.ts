@@ -232,6 +232,16 @@ export const schemas = {
                 },
                 description: 'The directory of accounts, in mode dc.',
             },
+            processes: {
+                type: 'array',
+                description:
+                    'The processes of a server that has several, each with its `pid` and what it remembers, or an `error`; `cache` is all of them together.',
+                items: {
+                    type: 'object',
+                    required: ['pid'],
+                    properties: { pid: { type: 'integer', description: 'Its process id.' } },
+                },
+            },
         },
     },
     ChannelName: {

@@ -29,7 +29,7 @@ export function serverFacts({
     authType,
     channels,
     auth: { reads, hideUnpublished, roles },
-}: RouteConfig): ServerFacts {
+}: Omit<RouteConfig, 'limits'>): ServerFacts {
     const signatures = authType === 'signature';
     return {
         mode,

@@ -17,6 +17,7 @@ export const serviceRoutes: readonly Route[] = [
         description:
             'With `error`, the name of a code with or without `Error` behind it, the answer is a sample of that error, so that a client can be tried against it.',
         auth: 'passive',
+        unlimited: true,
         answers: 'json',
         parameters: [{ name: 'error', description: 'Answers with a sample of this error instead.' }],
         errors: ['InvalidParameter', 'InternalError'],

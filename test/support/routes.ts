@@ -11,11 +11,13 @@ export function routesOf({
     channels,
     authType = 'signature',
     auth,
+    limits = { requests: 0 },
 }: Settings = {}): Route[] {
     return existingRoutes({
         mode,
         channels,
         authType,
         auth: { reads: 'anonymous', hideUnpublished: false, roles: {}, ...auth },
+        limits,
     });
 }

@@ -74,6 +74,8 @@ describe('loadConfig (config.md §1 to §3)', () => {
                     readTimeout: 2000,
                     writeTimeout: 60_000,
                     idleConnection: 130_000,
+                    requests: 0,
+                    queue: 1024,
                     gracefulStop: 15_000,
                     uploadSilence: 50_000,
                     purgeInterval: 1_800_000,

@@ -19,6 +19,8 @@ const CHANNELS = [
     { name: 'release', description: 'Good.', default: true },
 ];
 
+const limits = { requests: 0 };
+
 const OPEN = { reads: 'anonymous', hideUnpublished: false, roles: {} } as const;
 /** What servers that check signatures may ask of their callers. */
 const ASKING: Readonly<Record<string, RouteConfig['auth']>> = {
@@ -35,8 +37,8 @@ const SUBJECTS: [name: string, subject: Subject][] = [
         [undefined, CHANNELS].flatMap((channels) => [
             ...Object.entries(ASKING)
                 .filter(([, { reads }]) => !(mode === 'dc' && reads === 'signed'))
-                .map(([asks, auth]) => about({ mode, channels, authType: 'signature', auth }, asks)),
-            about({ mode, channels, authType: 'none', auth: OPEN }),
+                .map(([asks, auth]) => about({ mode, channels, authType: 'signature', auth, limits }, asks)),
+            about({ mode, channels, authType: 'none', auth: OPEN, limits }),
         ]),
     ),
 ];

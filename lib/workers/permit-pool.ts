@@ -1,0 +1,150 @@
+import type { LimitsConfig } from '../config/types';
+import type { PermitHolder, PermitSource } from './driver';
+
+/** Which part of all permits a process may have at hand beyond those it needs, divided by the number of processes. */
+const BATCHES = 4;
+
+interface Account {
+    readonly holder: PermitHolder;
+    /** Permits that it has, used or not. */
+    held: number;
+    /** It was told that permits are short. */
+    told: boolean;
+    /** How often it was told that permits are short, and has not said yet that it keeps none for later. */
+    unconfirmed: number;
+}
+
+interface Wish {
+    readonly account: Account;
+    readonly id: number;
+}
+
+/**
+ * The permits of `limits.requests`, and the queue for them, for all processes of a server.
+ *
+ * There are never more requests under way than permits: a process uses only what it was given and has not given back.
+ * Nobody is refused while a process may have permits at hand that it does not use. Those of a process that dies come
+ * back by {@link detach}. All of it is a handful of numbers: nothing here waits or fails.
+ */
+export class PermitPool {
+    #limit: number;
+    #queue: number;
+    /** Permits that no process has; below 0 for a while after the limit was lowered. */
+    #free: number;
+    /** Whether processes were told to give back what they do not use. */
+    #tight = false;
+    readonly #accounts = new Map<PermitHolder, Account>();
+    /** In the order in which they came, from all processes. */
+    #waiting: Wish[] = [];
+
+    constructor({ requests, queue }: Pick<LimitsConfig, 'requests' | 'queue'>) {
+        this.#limit = requests;
+        this.#free = requests;
+        this.#queue = queue;
+    }
+
+    /** Takes other limits; what was granted stays so. */
+    setLimits({ requests, queue }: Pick<LimitsConfig, 'requests' | 'queue'>): void {
+        this.#free += requests - this.#limit;
+        this.#limit = requests;
+        this.#queue = queue;
+        if (this.#free < 0) {
+            this.#tighten();
+        }
+        this.#settle();
+    }
+
+    /** Opens an account for a process. */
+    attach(holder: PermitHolder): PermitSource {
+        const account: Account = { holder, held: 0, told: false, unconfirmed: 0 };
+        this.#accounts.set(holder, account);
+        return {
+            want: (id) => {
+                // One that has died may still be heard of.
+                if (!this.#accounts.has(holder)) {
+                    return;
+                }
+                if (this.#tight && !account.told) {
+                    // It came after the others were told.
+                    account.told = true;
+                    account.unconfirmed++;
+                    holder.tighten(true);
+                }
+                this.#waiting.push({ account, id });
+                this.#settle();
+            },
+            cancel: (id) => {
+                this.#waiting = this.#waiting.filter((wish) => wish.account !== account || wish.id !== id);
+                this.#settle();
+            },
+            giveBack: (count, confirms = false) => {
+                if (this.#accounts.has(holder)) {
+                    account.held -= count;
+                    this.#free += count;
+                    account.unconfirmed -= confirms ? 1 : 0;
+                    this.#settle();
+                }
+            },
+        };
+    }
+
+    /** The process has ended: its permits are free, and it waits no longer. */
+    detach(holder: PermitHolder): void {
+        const account = this.#accounts.get(holder);
+        if (account) {
+            this.#accounts.delete(holder);
+            this.#free += account.held;
+            this.#waiting = this.#waiting.filter((wish) => wish.account !== account);
+            this.#settle();
+        }
+    }
+
+    #settle(): void {
+        while (this.#free > 0 && this.#waiting.length > 0) {
+            const [first] = this.#waiting.splice(0, 1) as [Wish];
+            this.#grant(first.account);
+        }
+        if (this.#waiting.length > 0) {
+            this.#tighten();
+            this.#refuse();
+        } else if (this.#tight && this.#free > 0) {
+            this.#tight = false;
+            for (const account of this.#accounts.values()) {
+                account.told = false;
+                account.holder.tighten(false);
+            }
+        }
+    }
+
+    #grant(account: Account): void {
+        const many = this.#accounts.size;
+        const batch = many === 1 ? this.#free : Math.floor(this.#limit / (BATCHES * many));
+        const count = this.#tight || this.#waiting.length > 0 ? 1 : Math.max(1, Math.min(batch, this.#free));
+        this.#free -= count;
+        account.held += count;
+        account.holder.grant(count);
+    }
+
+    #tighten(): void {
+        if (this.#tight) {
+            return;
+        }
+        this.#tight = true;
+        const all = [...this.#accounts.values()];
+        // All are doubtful before the first is told: it may answer at once.
+        all.forEach((account) => account.unconfirmed++);
+        all.forEach((account) => {
+            account.told = true;
+            account.holder.tighten(true);
+        });
+    }
+
+    /** Refuses those who came last, if there are too many, and nobody has a permit that is not used. */
+    #refuse(): void {
+        if ([...this.#accounts.values()].every(({ unconfirmed }) => unconfirmed === 0)) {
+            for (const { account, id } of this.#waiting.splice(this.#queue)) {
+                account.holder.refuse(id);
+            }
+        }
+    }
+}
