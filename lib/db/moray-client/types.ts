@@ -90,6 +90,10 @@ export interface Bucket {
     readonly mtime: Date;
     /** Columns that are being filled, by the version that brought them; undefined if none ever were. */
     readonly reindexActive?: Readonly<Record<string, readonly string[]>>;
+    /** What its table has, in lower case; it may lack fields of `index` and have others. */
+    readonly columns: ReadonlySet<string>;
+    /** Ids may stand in the column `_idx`, which is indexed. */
+    readonly hasExtendedId: boolean;
 }
 
 /** The value of an object: what JSON has for objects. */
@@ -112,6 +116,15 @@ export interface MorayObject {
 export interface WriteOptions {
     /** A string must be the stored etag, null means there must be no such object, absent writes over anything. */
     readonly etag?: string | null;
+}
+
+/** What a write stored. */
+export interface Written {
+    readonly etag: string;
+    /** In ms since the epoch. */
+    readonly mtime: number;
+    /** The JSON text of the value. */
+    readonly text: string;
 }
 
 export interface FindOptions {

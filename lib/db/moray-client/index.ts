@@ -1,0 +1,5 @@
+/** What the folder gives to others (README.md). */
+export { MorayClient, type BucketOptions, type ClientOptions } from './client';
+export { MorayError, MORAY_ERRORS, isMorayError, type MorayErrorName } from './errors';
+export { Objects, objectOf, overlaid, type Lock } from './objects';
+export type * from './types';

@@ -1,0 +1,92 @@
+/** What PostgreSQL says of a failed statement, and the names that Moray has for it (moray.md §3). */
+import { MorayError, type MorayErrorName } from './errors';
+
+/** The fields of a failure's report that count here. */
+interface Report {
+    readonly code: string;
+    readonly detail?: unknown;
+}
+
+const SQL_STATE = /^[0-9A-Z]{5}$/;
+const UNIQUE_VIOLATION = '23505';
+const UNDEFINED_COLUMN = '42703';
+const UNDEFINED_TABLE = '42P01';
+/** The text of a statement is not SQL, or names a column twice. */
+const BAD_STATEMENTS = ['42601', '42701'];
+const QUERY_CANCELED = '57014';
+/** A value is too long for its index. */
+const LIMIT_EXCEEDED = '54000';
+
+/** The report is the error or one of its causes. */
+function reportOf(error: unknown): Report | undefined {
+    for (let at = error, depth = 0; at instanceof Error && depth < 5; at = at.cause, depth++) {
+        if ('code' in at && typeof at.code === 'string' && SQL_STATE.test(at.code)) {
+            return at as Error & Report;
+        }
+    }
+    return undefined;
+}
+
+export function sqlStateOf(error: unknown): string | undefined {
+    const known = error instanceof MorayError ? error.details.sqlState : undefined;
+    return known ?? reportOf(error)?.code;
+}
+
+/** A bucket is not as it was known to be. */
+export function isUndefinedName(error: unknown): boolean {
+    return [UNDEFINED_COLUMN, UNDEFINED_TABLE].includes(sqlStateOf(error) ?? '');
+}
+
+export function isUndefinedTable(error: unknown): boolean {
+    return sqlStateOf(error) === UNDEFINED_TABLE;
+}
+
+export function isUniqueViolation(error: unknown): boolean {
+    return sqlStateOf(error) === UNIQUE_VIOLATION;
+}
+
+/** Whether the database refused a value: it is not of the column's type, or too long for an index. */
+export function isBadValue(error: unknown): boolean {
+    const state = sqlStateOf(error);
+    return state !== undefined && (state.startsWith('22') || state === LIMIT_EXCEEDED);
+}
+
+/** What a unique violation is about, in any language of the server: `… (column)=(value) …`. */
+function violation(error: unknown): { attribute: string; value: string } {
+    if (error instanceof MorayError && error.details.attribute !== undefined) {
+        return { attribute: error.details.attribute, value: error.details.value ?? '' };
+    }
+    const { detail } = reportOf(error) ?? { detail: undefined };
+    const [, attribute = '', value = ''] =
+        /\((.+?)\)=\((.*)\)/s.exec(typeof detail === 'string' ? detail : '') ?? [];
+    return { attribute: attribute.replaceAll('"', ''), value };
+}
+
+/**
+ * A failure by Moray's name for it; errors that have one stay as they are.
+ *
+ * @param badValue what to call a value that the database refused: it differs between writes and searches
+ */
+export function toMorayError(error: unknown, badValue: MorayErrorName = 'InvalidQueryError'): MorayError {
+    if (error instanceof MorayError && error.name !== 'InternalError') {
+        return error;
+    }
+    const sqlState = sqlStateOf(error);
+    const said = error instanceof Error ? error.message : String(error);
+    const details = { cause: error, ...(sqlState !== undefined && { sqlState }) };
+    if (isUniqueViolation(error)) {
+        const { attribute, value } = violation(error);
+        const message = `"${attribute}" is a unique attribute; value "${value}" already exists`;
+        return new MorayError('UniqueAttributeError', message, { ...details, attribute, value });
+    }
+    if (isBadValue(error)) {
+        return new MorayError(badValue, `PostgreSQL refused a value: ${said}`, details);
+    }
+    if (sqlState === QUERY_CANCELED) {
+        return new MorayError('QueryTimeoutError', `The query took too long: ${said}`, details);
+    }
+    if (sqlState !== undefined && BAD_STATEMENTS.includes(sqlState)) {
+        return new MorayError('InternalError', `Invalid SQL: ${said}`, details);
+    }
+    return error instanceof MorayError ? error : new MorayError('InternalError', said, details);
+}
