@@ -1,8 +1,13 @@
 /**
  * What `npm test` prints: a line for each subject, every failure in full, every skipped test with its reason, the
  * slowest tests, and as the last line of all `N passed, N failed[, N skipped]`.
+ *
+ * One of several runs (tools/test-lanes.mjs) leaves the failures and what follows them to the one that counts them all:
+ * `IMGAPI_TEST_SUMMARY` names the file to write them to.
  */
+import { writeFileSync } from 'node:fs';
 import { reporters, Runner, type Suite, type Test } from 'mocha';
+import { format } from 'node:util';
 import { skipReason } from './skip';
 
 const { EVENT_RUN_BEGIN, EVENT_RUN_END, EVENT_SUITE_BEGIN, EVENT_SUITE_END } = Runner.constants;
@@ -37,11 +42,16 @@ export default class Reporter extends reporters.Base {
     #subjectStarted = 0;
     #everyTest = false;
     #ended = false;
+    /** Where the counts go instead of the output. */
+    readonly #summaryFile = process.env.IMGAPI_TEST_SUMMARY;
+    #failureTexts = '';
 
     constructor(runner: Runner, options?: Mocha.MochaOptions) {
         super(runner, options);
+        // Runs that a test starts are not part of this one.
+        delete process.env.IMGAPI_TEST_SUMMARY;
         runner
-            .on(EVENT_RUN_BEGIN, () => (this.#everyTest = runner.total <= FEW_TESTS))
+            .on(EVENT_RUN_BEGIN, () => (this.#everyTest = runner.total <= FEW_TESTS && !this.#summaryFile))
             .on(EVENT_SUITE_BEGIN, (suite) => this.#beginSuite(suite))
             .on(EVENT_SUITE_END, (suite) => this.#endSuite(suite))
             .on(EVENT_TEST_PASS, (test) => this.#pass(test))
@@ -95,10 +105,14 @@ export default class Reporter extends reporters.Base {
 
     #end(): void {
         this.#ended = true;
+        if (this.#summaryFile !== undefined) {
+            this.#failureTexts = listFailures(this.failures);
+            return;
+        }
         if (this.failures.length > 0) {
             print();
             print('Failures:');
-            reporters.Base.list(this.failures);
+            print(listFailures(this.failures));
         }
         const slowest = this.#durations.sort((a, b) => b.duration - a.duration).slice(0, SLOWEST);
         print();
@@ -115,9 +129,29 @@ export default class Reporter extends reporters.Base {
         if (unaccounted) {
             process.exitCode = code || 1;
         }
+        const counts = { ...this.#total, failed: this.#total.failed + (unaccounted ? 1 : 0) };
+        if (this.#summaryFile !== undefined) {
+            const reason = unaccounted ? 'A run ended with an error that no test has caused; see above.' : '';
+            const summary = { counts, failures: this.#failureTexts || reason, durations: this.#durations };
+            writeFileSync(this.#summaryFile, JSON.stringify(summary));
+            return;
+        }
         print();
-        print(countsLine({ ...this.#total, failed: this.#total.failed + (unaccounted ? 1 : 0) }));
+        print(countsLine(counts));
     }
+}
+
+/** The failures in full, as mocha shows them. */
+function listFailures(failures: Test[]): string {
+    const lines: string[] = [];
+    const { consoleLog } = reporters.Base;
+    reporters.Base.consoleLog = (...args: unknown[]) => lines.push(format(...args));
+    try {
+        reporters.Base.list(failures);
+    } finally {
+        reporters.Base.consoleLog = consoleLog;
+    }
+    return lines.join('\n');
 }
 
 /** The title within the subject. */

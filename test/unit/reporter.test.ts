@@ -112,4 +112,67 @@ describe('the test run', () => {
         // That the run came back at all shows that the process is gone: it held the other end of its output.
         assert.match(stdout, /left behind:\s+process \d+: sleep 600/);
     });
+
+    describe('in several processes', () => {
+        /** Runs test files as `npm test` does, five to a process. */
+        function runAll(sources: readonly string[]) {
+            const files = sources.map((source, index) => {
+                writeFileSync(join(folder, `${index}.test.js`), source);
+                return `${index}.test.js`;
+            });
+            const args = [
+                mocha,
+                '--no-config',
+                '--no-package',
+                '--no-color',
+                '--reporter',
+                join(support, 'reporter.js'),
+            ];
+            const script = `
+                import { runInLanes } from ${JSON.stringify(join(__dirname, '../../tools/test-lanes.mjs'))};
+                process.exitCode = await runInLanes(...JSON.parse(process.argv[1]));`;
+            const { stdout, status } = spawnSync(
+                process.execPath,
+                ['--input-type=module', '-e', script, JSON.stringify([args, files, folder])],
+                { encoding: 'utf8', env: { ...process.env, CI: '', TMPDIR: folder } },
+            );
+            return { stdout, status, last: stdout.trimEnd().split('\n').at(-1) };
+        }
+
+        const passing = `describe('a', () => { it('b', () => {}); it('c', function () { this.skip(); }); });`;
+
+        it('ends with the sum of the counts', () => {
+            const { status, last } = runAll(Array<string>(12).fill(passing));
+            assert.equal(status, 0);
+            assert.equal(last, '12 passed, 0 failed, 12 skipped');
+        });
+
+        it('prints all failures at the end', () => {
+            const failing = (text: string) =>
+                `describe('f', () => { it('g', () => { throw new Error('${text}'); }); });`;
+            const { stdout, status, last } = runAll([
+                failing('one'),
+                ...Array<string>(9).fill(passing),
+                failing('two'),
+            ]);
+            assert.notEqual(status, 0);
+            assert.equal(last, '9 passed, 2 failed, 9 skipped');
+            assert.match(stdout, /\nFailures:\n[^]*Error: one\n[^]*Error: two\n[^]*\nSlowest:/);
+        });
+
+        it('counts a process that ends in the middle, or cannot begin', () => {
+            const ending = `describe('e', () => { it('f', () => process.kill(process.pid, 'SIGKILL')); });`;
+            const { stdout, status, last } = runAll([
+                ending,
+                passing,
+                passing,
+                passing,
+                passing,
+                'no JavaScript',
+            ]);
+            assert.notEqual(status, 0);
+            assert.equal(last, '0 passed, 2 failed');
+            assert.match(stdout, /before it could count: 0\.test\.js, 1\.test\.js/);
+        });
+    });
 });
