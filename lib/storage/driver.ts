@@ -28,7 +28,8 @@ export interface StageOptions {
 }
 
 /**
- * Bytes that are stored durably but are nobody's object yet. Exactly one of the two must be called.
+ * Bytes that are stored durably but are nobody's object yet. Exactly one of the two must be called. (Of a key without an
+ * id and a size that is known and small, some drivers store nothing before the commit.)
  *
  * Until then an object that was under the key stays what it is. A key that ends in `-<uuid>` is new by that, and
  * nothing refers to it yet, so some drivers let the whole object be read there already: see `hidesStaged`.

@@ -1,5 +1,6 @@
 /** Objects in Manta, each in the directory of its image (manta.md §1 and §5). */
 import { randomUUID } from 'node:crypto';
+import { Readable } from 'node:stream';
 import type Logger from 'bunyan';
 import { mantaOrigin } from '../config/manta';
 import { faultPoint } from '../fault';
@@ -13,6 +14,7 @@ import type {
     StorageDriver,
     StorageExports,
 } from './driver';
+import { Intake, type Sink } from './intake';
 import { assertKey, assertPrefix, isKeySegment, NAME_WITH_ID, nameOf, unfinishedKey } from './key';
 import { MantaClient, type MantaObjectInfo } from './manta-client';
 import { MantaDirectories } from './manta-directories';
@@ -43,6 +45,9 @@ export interface MantaStorageOptions {
 
 /** The directory of one image: nobody needs it once the image has no objects. */
 const IMAGE_FOLDER = /^images\/[^/]+\/[^/]+$/;
+
+/** What is to be stored under a name without an id and has no more bytes than this is kept here until the commit. */
+const MOST_HELD = 1024 * 1024;
 
 function folderOf(key: string): string {
     return key.slice(0, key.lastIndexOf('/'));
@@ -105,7 +110,8 @@ class MantaStorage implements StorageDriver {
 
     /**
      * Manta has no renaming: under a key with an id the object is stored as what it is to be, and committing it is a
-     * matter of the records. Under any other key it is stored beside, and copied when it is committed.
+     * matter of the records. Under any other key it is stored beside, and copied when it is committed; a small one of
+     * known size waits in memory instead, so that one request stores it.
      */
     async stage(
         key: string,
@@ -115,6 +121,9 @@ class MantaStorage implements StorageDriver {
         assertKey(key);
         options.signal?.throwIfAborted();
         const isNew = NAME_WITH_ID.test(nameOf(key));
+        if (!isNew && options.size !== undefined && options.size <= MOST_HELD) {
+            return this.#hold(key, source, options);
+        }
         const place = isNew ? key : unfinishedKey(key, options.id ?? randomUUID());
         const info = await onManta(this.#put(place, source, options, true));
         faultPoint('stage:written');
@@ -176,6 +185,28 @@ class MantaStorage implements StorageDriver {
         }
     }
 
+    async #hold(
+        key: string,
+        source: AsyncIterable<Uint8Array>,
+        options: StageOptions,
+    ): Promise<StagedObject> {
+        const chunks: Buffer[] = [];
+        // The chunks of a reader are valid only until the next one.
+        const sink: Sink = { write: (chunk) => void chunks.push(Buffer.from(chunk)), check: () => undefined };
+        const { size, contentMD5 } = await new Intake().run(source, sink, options, true);
+        const expected = { ...options, size, ...(contentMD5 !== undefined && { contentMD5 }) };
+        faultPoint('stage:written');
+        return {
+            size,
+            commit: async () => {
+                const info = await onManta(this.#put(key, Readable.from(chunks), expected, false));
+                faultPoint('stage:committed');
+                return described(key, info);
+            },
+            discard: async () => undefined,
+        };
+    }
+
     async #commit(key: string, info: MantaObjectInfo): Promise<ObjectInfo> {
         faultPoint('stage:committed');
         return described(key, info);
@@ -222,8 +253,10 @@ class MantaStorage implements StorageDriver {
         options: StageOptions,
         fresh: boolean,
     ): Promise<MantaObjectInfo> {
-        const folder = this.#path(folderOf(key));
-        const makeParent = (): Promise<void> => this.#directories.make(folder, options.signal);
+        const folder = folderOf(key);
+        const makeFolder = (signal?: AbortSignal): Promise<void> =>
+            this.#directories.make(this.#path(folder), signal);
+        const makeParent = (): Promise<void> => makeFolder(options.signal);
         const path = this.#path(key);
         let info: MantaObjectInfo;
         try {
@@ -237,7 +270,9 @@ class MantaStorage implements StorageDriver {
         try {
             // Whoever deleted the last object beside it meanwhile has removed the directory as well: Manta does not
             // mind, but what is in no directory is in no list.
-            await this.#directories.make(folder);
+            if (IMAGE_FOLDER.test(folder)) {
+                await makeFolder();
+            }
         } catch (err) {
             this.#options.log.warn({ err, key }, 'Manta: an object is stored, but maybe in no directory');
         }
