@@ -1,7 +1,9 @@
 /** What servers do periodically, done now: the purge of placeholders and the sweep. */
 import { Purge } from '../images/purge';
 import { Sweep } from '../images/sweep';
-import type { RawImage } from '../manifest';
+import { UnreferencedSweep } from '../images/unreferenced-sweep';
+import type { RawImage, StorageType } from '../manifest';
+import type { ObjectInfo } from '../storage/driver';
 import { EXIT_INCOMPLETE, type Command, type CommandContext } from './command';
 import { withRegistry, type Registry } from './open';
 import { showBytes } from './progress';
@@ -11,6 +13,10 @@ const MOST_LISTED = 1_000_000;
 
 function described({ uuid, name, version, state, expires_at }: RawImage): string {
     return `${uuid}  ${state}  expired ${expires_at ?? ''}  ${name} ${version}`;
+}
+
+function notSearched(left: readonly StorageType[]): string[] {
+    return left.map((type) => `Storage "${type}" was not searched to its end.`);
 }
 
 function purgeOf({ log, config }: CommandContext, registry: Registry): Purge {
@@ -55,14 +61,32 @@ export const sweep: Command = {
         'over 24 hours old and that no record refers to are deleted, and only from storages that belong to the',
         'database. If a server is at it, it is waited for.',
     ],
-    flags: [],
+    flags: [
+        {
+            name: 'dry-run',
+            short: 'n',
+            help: 'name the files that nothing refers to; interrupted uploads are left to the servers',
+        },
+    ],
     async run(context) {
-        const { config, log, output } = context;
+        const { config, log, output, flags } = context;
         return withRegistry(context, async ({ database, storages, clock, holder }) => {
             const { images, pending, leases, tasks } = database;
+            const databaseId = (): string => database.id;
+            if (flags.has('dry-run')) {
+                const onlyTell = (storage: StorageType, { key, size, mtime }: ObjectInfo): void =>
+                    output.print(`${storage}  ${key}  ${showBytes(size)}  of ${mtime.toISOString()}`);
+                const search = { databaseId, images, pending, storages, clock, log, onlyTell };
+                const { deleted, bytes, left } = await new UnreferencedSweep(search).run();
+                output.print(
+                    `Unreferenced files: ${deleted} (${showBytes(bytes)}) would be deleted.`,
+                    ...notSearched(left),
+                );
+                return left.length > 0 ? EXIT_INCOMPLETE : 0;
+            }
             const silence = config.limits.uploadSilence;
             const task = new Sweep({
-                databaseId: () => database.id,
+                databaseId,
                 images,
                 pending,
                 leases,
@@ -80,7 +104,7 @@ export const sweep: Command = {
                     `Interrupted operations: removed what ${given.removed} of them had left` +
                         `${given.kept > 0 ? `, could not for ${given.kept}` : ''}.`,
                     `Unreferenced files: deleted ${deleted} (${showBytes(bytes)}).`,
-                    ...left.map((type) => `Storage "${type}" was not searched to its end.`),
+                    ...notSearched(left),
                 );
                 return given.kept > 0 || left.length > 0 ? EXIT_INCOMPLETE : 0;
             } finally {

@@ -79,9 +79,12 @@ export interface UnreferencedSweepOptions {
     storages: StorageSet;
     clock: Clock;
     log: Logger;
+    /** Is told of each object instead of its being deleted, and no storage is marked. */
+    onlyTell?: ((storage: StorageType, info: ObjectInfo) => void) | undefined;
 }
 
 export interface UnreferencedSweepResult {
+    /** Objects, or if they are only told of, those that would be. */
     deleted: number;
     bytes: number;
     /** The storages that were not searched to the end; the log says why. */
@@ -137,7 +140,9 @@ export class UnreferencedSweep {
             return;
         }
         if (unknown === 0) {
-            await this.#writeMark(storage);
+            if (!this.#options.onlyTell) {
+                await this.#writeMark(storage);
+            }
             return;
         }
         found.left.push(storage.type);
@@ -162,13 +167,7 @@ export class UnreferencedSweep {
                 return;
             }
             for (const { info } of await this.#orphans(storage, group)) {
-                await storage.delete(info.key);
-                found.deleted++;
-                found.bytes += info.size;
-                this.#options.log.info(
-                    { storage: storage.type, key: info.key, size: info.size, mtime: info.mtime },
-                    'deleted an object that nothing refers to',
-                );
+                await this.#delete(storage, info, found);
             }
         }
     }
@@ -178,16 +177,27 @@ export class UnreferencedSweep {
         found: UnreferencedSweepResult,
         signal: AbortSignal | undefined,
     ): Promise<void> {
-        for await (const { key, size } of this.#old(storage.list('archive/'))) {
+        for await (const info of this.#old(storage.list('archive/'))) {
             if (signal?.aborted === true) {
                 return;
             }
-            if (OWN_SPOOL.test(key)) {
-                await storage.delete(key);
-                found.deleted++;
-                found.bytes += size;
+            if (OWN_SPOOL.test(info.key)) {
+                await this.#delete(storage, info, found);
             }
         }
+    }
+
+    async #delete(storage: StorageDriver, info: ObjectInfo, found: UnreferencedSweepResult): Promise<void> {
+        const { onlyTell, log } = this.#options;
+        if (onlyTell) {
+            onlyTell(storage.type, info);
+        } else {
+            const { key, size, mtime } = info;
+            await storage.delete(key);
+            log.info({ storage: storage.type, key, size, mtime }, 'deleted an object that nothing refers to');
+        }
+        found.deleted++;
+        found.bytes += info.size;
     }
 
     /** How many finished objects of our own naming, of any age, nothing in this database knows. */
@@ -271,7 +281,9 @@ export class UnreferencedSweep {
     }
 
     async #writeMark(storage: StorageDriver): Promise<void> {
-        const staged = await storage.stage(MARK_KEY, once(Buffer.from(this.#options.databaseId())), {
+        const mark = Buffer.from(this.#options.databaseId());
+        const staged = await storage.stage(MARK_KEY, once(mark), {
+            size: mark.length,
             contentType: 'text/plain',
         });
         await staged.commit();

@@ -66,7 +66,7 @@ describe('imgapiadm and a running server', function () {
         });
 
         it('has it load the keys again', async () => {
-            const { code, out, err } = await adm.run('reload-auth-keys');
+            const { code, out, err } = await adm.runWith({}, 'reload-auth-keys');
             assert.deepEqual([code, out], [0, '']);
             assert.match(err, /loads the keys again/);
             await server.logged(({ route, audit }) => audit === true && route === 'AdminReloadAuthKeys');
@@ -237,7 +237,18 @@ describe('imgapiadm and a running server', function () {
             await lay(MARK_KEY, 0, database.id);
             const orphan = await lay(imageKey(uuid, `file0-${testUuid(5)}`), 2 * DAY, 'bytes');
             const young = await lay(imageKey(uuid, `file0-${testUuid(6)}`), DAY / 2);
-            const { code, out, err } = await adm.run('sweep');
+            for (const flag of ['-n', '--dry-run']) {
+                const dry = await adm.run('sweep', flag);
+                assert.deepEqual([dry.code, dry.err], [0, '']);
+                const [named, summary] = dry.out.split('\n');
+                assert.ok(
+                    named?.startsWith(`local  ${imageKey(uuid, `file0-${testUuid(5)}`)}  5 bytes  of 2`),
+                    dry.out,
+                );
+                assert.equal(summary, 'Unreferenced files: 1 (5 bytes) would be deleted.');
+            }
+            await stat(orphan);
+            const { code, out, err } = await adm.runWith({}, 'sweep');
             assert.deepEqual([code, err], [0, '']);
             assert.match(
                 out,
