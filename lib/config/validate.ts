@@ -31,7 +31,16 @@ function applyQuantity(
 
 function compile(): ValidateFunction {
     // Every error is asked for, because the first one by our order of keys is not the first one ajv meets.
-    const ajv = new Ajv({ allErrors: true, verbose: true, useDefaults: true, allowUnionTypes: true });
+    const ajv = new Ajv({
+        allErrors: true,
+        verbose: true,
+        useDefaults: true,
+        allowUnionTypes: true,
+        // Every program waits for this when it starts: a test looks whether the schema is one.
+        meta: false,
+        validateSchema: false,
+        code: { optimize: false },
+    });
     ajv.addVocabulary(['expected', 'reserved']);
     ajv.addKeyword({ keyword: 'quantity', modifying: true, validate: applyQuantity });
     return ajv.compile(configSchema);

@@ -6,7 +6,6 @@ import type { StorageType } from '../manifest';
 import type { StorageDriver, StorageSet } from './driver';
 import { VERSION } from '../version';
 import { createLocalStorage } from './local';
-import { createMantaStorage } from './manta';
 
 type CreateDriver = (config: Config, log: Logger) => StorageDriver | Promise<StorageDriver>;
 
@@ -16,11 +15,12 @@ const MANTA_PAUSE = 100;
 /** Every driver there is. */
 const drivers = {
     local: ({ dataDir }) => createLocalStorage({ dataDir }),
-    manta: ({ manta, maxSockets, serverName }, log) => {
+    manta: async ({ manta, maxSockets, serverName }, log) => {
         if (manta === undefined) {
             throw new TypeError('The storage "manta" needs its block of the configuration.');
         }
         const { connectTimeout, answerTimeout, idleTimeout, insecure = false, ...where } = manta;
+        const { createMantaStorage } = await import('./manta.js');
         return createMantaStorage({
             ...where,
             insecure,
@@ -77,10 +77,16 @@ export class Storages implements StorageSet {
 /**
  * Makes the storages the configuration names, none of them opened yet. `local` is always among them: it is the spool
  * of the manifest archive.
+ *
+ * @param wanted makes only these, if given
  */
-export async function createStorages(config: Config, log: Logger): Promise<Storages> {
-    const types = new Set<StorageType>(['local', ...config.storageTypes]);
-    return new Storages(await Promise.all([...types].map((type) => createStorage(type, config, log))));
+export async function createStorages(
+    config: Config,
+    log: Logger,
+    wanted: readonly StorageType[] = ['local', ...config.storageTypes],
+): Promise<Storages> {
+    const types = [...new Set(wanted)];
+    return new Storages(await Promise.all(types.map((type) => createStorage(type, config, log))));
 }
 
 /**

@@ -2,10 +2,17 @@ import assert from 'node:assert/strict';
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import Ajv from 'ajv';
 import { ConfigError, loadConfig, type Config, type Environment } from '../../lib/config';
+import { configSchema } from '../../lib/config/schema';
 import { configTables } from '../../tools/config-table';
 
 describe('loadConfig (config.md §1 to §3)', () => {
+    it('has a schema that is one, which it takes for granted', () => {
+        const ajv = new Ajv({ allowUnionTypes: true });
+        assert.equal(ajv.validateSchema(configSchema), true, ajv.errorsText());
+    });
+
     const folder = mkdtempSync(join(tmpdir(), 'imgapi-config-'));
     const file = join(folder, 'imgapi.config.json');
     after(() => rmSync(folder, { recursive: true }));
