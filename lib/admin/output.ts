@@ -15,8 +15,12 @@ export class Output {
         private readonly messages: Terminal,
     ) {}
 
-    /** Whether somebody watches a progress bar. */
+    /** Whether the results appear where a progress bar tells as much. */
     get isWatched(): boolean {
+        return this.#hasBar && this.results.isTTY === true;
+    }
+
+    get #hasBar(): boolean {
         return this.messages.isTTY === true;
     }
 
@@ -40,7 +44,7 @@ export class Output {
 
     /** Shows how far the work is, if somebody watches; until its `end` is called. */
     progress(totals: ProgressTotals): Progress {
-        this.#progress = new Progress(totals, this.isWatched ? this.messages : undefined);
+        this.#progress = new Progress(totals, this.#hasBar ? this.messages : undefined);
         return this.#progress;
     }
 

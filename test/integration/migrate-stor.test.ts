@@ -1,8 +1,10 @@
 /** `imgapiadm migrate-stor`: a server moves the files of all images from the disk to Manta, and back. */
 import assert from 'node:assert/strict';
 import { spawn, spawnSync } from 'node:child_process';
-import { readdir } from 'node:fs/promises';
+import { once } from 'node:events';
+import { readdir, readFile } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
+import { text } from 'node:stream/consumers';
 import { at, Client, type Manifest } from '../support/api';
 import { CHANNELS } from '../support/channels';
 import { Imgapiadm, type Outcome } from '../support/imgapiadm';
@@ -53,12 +55,13 @@ describe('imgapiadm migrate-stor', function () {
 
     /** Some images whose files are on the disk. */
     async function images(count: number, config: Record<string, unknown> = {}): Promise<Manifest[]> {
-        await serve({ storageTypes: ['local'], ...config });
+        await serve(config);
         const made: Manifest[] = [];
         for (let n = 1; n <= count; n++) {
-            made.push(await client.createActive({ name: `image-${n}` }, bytesOf(n)));
+            const { uuid } = await client.create({ name: `image-${n}` });
+            await client.upload(uuid, bytesOf(n), 'compression=none&storage=local');
+            made.push((await client.action(uuid, 'activate')).manifest);
         }
-        await serve(config);
         return made;
     }
 
@@ -81,7 +84,7 @@ describe('imgapiadm migrate-stor', function () {
         const made = await images(3);
         const [one, two, three] = made;
         assert.ok(one && two && three);
-        assert.deepEqual(await migrate('--to', 'manta'), {
+        assert.deepEqual(await adm.runWith({}, 'migrate-stor', '--to', 'manta'), {
             code: 0,
             out: [
                 line(one, 'moved from local to manta, 1000 bytes'),
@@ -213,22 +216,33 @@ describe('imgapiadm migrate-stor', function () {
         assert.match(gone.err, /cannot be reached \(ECONNREFUSED\)/);
     });
 
-    it('shows a bar on a terminal, and what it has moved without one', async function () {
+    it('shows a bar on a terminal, and what it has moved in files and pipes', async function () {
         await images(2);
         const program = resolve(__dirname, '../../bin/imgapiadm');
-        const command = [process.execPath, program, '-f', adm.file, 'migrate-stor', '--to', 'manta'];
+        const command = (to: string): string =>
+            [process.execPath, program, '-f', adm.file, 'migrate-stor', '--to', to].join(' ');
         const dry = spawnSync('script', ['--version'], { encoding: 'utf8' });
         if (dry.error) {
             skip(this, 'script is missing: apt-get install bsdutils');
         }
-        const child = spawn('script', ['-qec', command.join(' '), '/dev/null'], {
-            stdio: ['ignore', 'pipe', 'inherit'],
-        });
-        let seen = '';
-        child.stdout.setEncoding('utf8').on('data', (text: string) => (seen += text));
-        await new Promise((ended) => child.once('close', ended));
+        const onTerminal = async (line: string): Promise<string> => {
+            const child = spawn('script', ['-qec', line, '/dev/null'], {
+                stdio: ['ignore', 'pipe', 'inherit'],
+            });
+            const [seen] = await Promise.all([text(child.stdout), once(child, 'close')]);
+            return seen;
+        };
+        const seen = await onTerminal(command('manta'));
         assert.match(seen, /\[ +\] +0% {2}0\/2 images {2}0 bytes of 2\.9 KiB/);
         assert.match(seen, /Moved the files of 2 image\(s\) to manta\./);
         assert.doesNotMatch(seen, /moved from local/);
+        const file = join(place.path, 'moved');
+        const bar = await onTerminal(`${command('local')} > ${file}`);
+        assert.match(bar, /0\/2 images/);
+        assert.doesNotMatch(bar, /Moved|moved/);
+        assert.match(
+            await readFile(file, 'utf8'),
+            /^([^\n]+: moved from manta to local, .*\n){2}Moved the files of 2/,
+        );
     });
 });
