@@ -1,6 +1,6 @@
 /** Archived manifests on their way to Manta, with processes that die and processes that archive meanwhile (manta.md §5). */
 import assert from 'node:assert/strict';
-import { readdir } from 'node:fs/promises';
+import { cp, readdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setTimeout as wait } from 'node:timers/promises';
 import { LocalDatabase } from '../../lib/db/local';
@@ -26,8 +26,23 @@ describe('the manifest archive is moved to Manta', function () {
     let storage: StorageDriver;
     let config: Record<string, unknown>;
 
-    before(() => (account = new MantaAccount()));
-    after(() => account.remove());
+    /** A data folder with one archived manifest. */
+    let prepared: Awaited<ReturnType<typeof makeFolder>>;
+    let created: Manifest;
+
+    before(async () => {
+        account = new MantaAccount();
+        prepared = await makeFolder();
+        created = await withServer({ dataDir: join(prepared.path, 'data') }, async (client) => {
+            const { uuid } = await client.create();
+            await client.action(uuid, 'update', { description: 'the second version' });
+            return shown(client, uuid);
+        });
+    });
+    after(async () => {
+        account.remove();
+        await prepared.remove();
+    });
     beforeEach(async () => {
         place = await makeFolder();
         dataDir = join(place.path, 'data');
@@ -75,12 +90,7 @@ describe('the manifest archive is moved to Manta', function () {
 
     for (const point of ['ship:taken', 'stage:written', 'stage:committed', 'ship:stored', 'ship:removed']) {
         it(`by the next process if one is killed at ${point}`, async () => {
-            const idle = { ...config, limits: { uploadSilence: 1000 } };
-            const created = await withServer({ config: idle, dataDir }, async (client) => {
-                const { uuid } = await client.create();
-                await client.action(uuid, 'update', { description: 'the second version' });
-                return shown(client, uuid);
-            });
+            await cp(join(prepared.path, 'data'), dataDir, { recursive: true });
             assert.equal((await spooled()).length, 2);
             const faulty = {
                 nodeArguments: ['-r', join(__dirname, '../support/arm-fault.js')],
