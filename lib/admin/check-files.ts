@@ -1,6 +1,7 @@
 /** `check-files`: compares stored files with what the records say of them (ops.md §5). */
 import { fileURLToPath } from 'node:url';
 import type { Database } from '../db/driver';
+import { ApiError } from '../errors';
 import { storedPages } from '../images/lists';
 import { filesOf } from '../images/references';
 import { isUuid, STORAGE_TYPES, type RawFile, type RawImage, type StorageType } from '../manifest';
@@ -29,10 +30,11 @@ class Stopped extends Error {
 }
 
 interface Counts {
-    /** Files. */
+    /** Files, and the bytes that were read of them. */
     checked: number;
     bytes: number;
     good: number;
+    /** Those of the good ones of which only the size was looked at, since they were found good before. */
     known: number;
     /** Images. */
     corrupt: number;
@@ -44,6 +46,8 @@ interface Placed {
     readonly index: number;
     readonly file: RawFile;
     readonly key: string;
+    /** Its bytes were found good before. */
+    readonly isKnown: boolean;
 }
 
 /** Where an object is, for people. */
@@ -74,7 +78,7 @@ class Run {
         return this.counts.corrupt + this.counts.failed;
     }
 
-    /** The files of an image in the storage; those that are known to be good are left out. */
+    /** The files of an image in the storage. */
     filesToCheck(raw: RawImage): Placed[] {
         return filesOf(raw)
             .filter(([, { stor }]) => stor === this.storage.type)
@@ -82,8 +86,15 @@ class Run {
                 index,
                 file,
                 key: imageKey(raw.uuid, file.object ?? `file${index}`),
-            }))
-            .filter(({ index, file }) => !this.#isKnown(raw.uuid, index, file));
+                isKnown: this.#isKnown(raw.uuid, index, file),
+            }));
+    }
+
+    /** How many bytes checking the files means to read. */
+    bytesToRead(files: readonly Placed[]): number {
+        return files
+            .filter(({ isKnown }) => !this.#simple && !isKnown)
+            .reduce((sum, { file }) => sum + file.size, 0);
     }
 
     #isKnown(uuid: string, index: number, file: RawFile): boolean {
@@ -113,10 +124,13 @@ class Run {
 
     /** Gives what is wrong with the first one that is damaged. */
     async #checkFiles(raw: RawImage, progress: Progress): Promise<string | undefined> {
-        for (const { index, file, key } of this.filesToCheck(raw)) {
+        for (const { index, file, key, isKnown } of this.filesToCheck(raw)) {
             const { damage, untested } = await checkFile(this.storage, key, file, {
-                simple: this.#simple,
-                onBytes: (bytes) => progress.advance(bytes),
+                simple: this.#simple || isKnown,
+                onBytes: (bytes) => {
+                    this.counts.bytes += bytes;
+                    progress.advance(bytes);
+                },
                 signal: this.signal,
             });
             this.counts.checked++;
@@ -124,10 +138,10 @@ class Run {
                 return `the file ${placeOf(this.storage, key)} ${damage}`;
             }
             this.counts.good++;
-            this.counts.bytes += this.#simple ? 0 : file.size;
+            this.counts.known += isKnown ? 1 : 0;
             if (untested !== undefined) {
                 this.#sayUntested(untested);
-            } else if (!this.#simple && index === 0) {
+            } else if (!this.#simple && !isKnown && index === 0) {
                 this.cache.add(raw.uuid, file);
             }
         }
@@ -187,16 +201,14 @@ async function checkAll(
     let bytes = 0;
     for await (const raw of selectImages(context, database, run.counts)) {
         const files = run.filesToCheck(raw);
-        const stored = filesOf(raw).filter(([, { stor }]) => stor === storage.type);
-        run.counts.known += stored.length - files.length;
         if (files.length > 0) {
             images.push(raw.uuid);
-            bytes += flags.has('simple') ? 0 : files.reduce((sum, { file }) => sum + file.size, 0);
+            bytes += run.bytesToRead(files);
         }
     }
     const progress = output.progress({ noun: 'images', items: images.length, bytes });
     try {
-        for (const uuid of images) {
+        for (const [index, uuid] of images.entries()) {
             try {
                 signal.throwIfAborted();
                 await run.check(uuid, progress);
@@ -206,6 +218,13 @@ async function checkAll(
                 }
                 run.counts.failed++;
                 output.say(`${uuid}: could not be checked: ${explain(error)}`);
+                if (await isDown(storage, error)) {
+                    run.counts.failed += images.length - index - 1;
+                    output.say(
+                        `The storage "${storage.type}" cannot be used: the other images are not checked.`,
+                    );
+                    break;
+                }
             }
             progress.done();
         }
@@ -214,6 +233,17 @@ async function checkAll(
         save(cache, context);
     }
     return run;
+}
+
+/** Whether an error is of the whole storage, so that every other image would wait for the same. */
+async function isDown(storage: StorageDriver, error: unknown): Promise<boolean> {
+    if (!(error instanceof ApiError) || error.code !== 'StorageIsDown') {
+        return false;
+    }
+    return storage.check().then(
+        () => false,
+        () => true,
+    );
 }
 
 function save(cache: CheckedFiles, { output }: CommandContext): void {
@@ -229,7 +259,7 @@ function summary({ checked, bytes, good, known, corrupt, failed }: Counts): stri
         `${good} good`,
         `${corrupt} image(s) corrupt`,
         ...(failed > 0 ? [`${failed} image(s) not checked`] : []),
-        ...(known > 0 ? [`${known} found good before and left out`] : []),
+        ...(known > 0 ? [`of ${known} found good before only the size`] : []),
     ];
     return `Checked ${checked} file(s), ${showBytes(bytes)} of them read: ${parts.join(', ')}.`;
 }
@@ -250,11 +280,11 @@ export const checkFiles: Command = {
     summary: 'Compare stored files with the size and SHA-1 of their manifests, and test their compression',
     details: [
         'Of all active images, or of those that are named. What was found good is remembered in',
-        '<dataDir>/../imgapiadm/cache and left out the next time. For each image with a damaged file it prints why,',
-        'and what to delete; images that are made from it come first.',
+        '<dataDir>/../imgapiadm/cache, and the next time only its size is looked at. For each image with a damaged',
+        'file it prints why, and what to delete; images that are made from it come first.',
     ],
     flags: [
-        { name: 'force', short: 'f', help: 'check the files again that were found good before' },
+        { name: 'force', short: 'f', help: 'read the files again that were found good before' },
         { name: 'docker-v2', short: 'd', help: 'only images of Docker whose id is a digest (tag docker:id)' },
         { name: 'simple', short: 's', help: 'compare sizes only; remembers nothing' },
         { name: 'stor', value: 'TYPE', help: 'check the files in this storage (default local)' },
@@ -276,10 +306,8 @@ export const checkFiles: Command = {
         ends.forEach(({ signal, end }) => process.once(signal, end));
         try {
             const run = await withDatabase(context, (database) =>
-                withStorages(
-                    context,
-                    (storage) => storage.type === type,
-                    (storages) => checkAll(context, database, storages.get(type), controller.signal),
+                withStorages(context, [type], (storages) =>
+                    checkAll(context, database, storages.get(type), controller.signal),
                 ),
             );
             output.print(summary(run.counts));

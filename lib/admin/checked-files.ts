@@ -7,11 +7,19 @@ interface Checked {
     uuid: string;
     size: number;
     sha1: string;
+    /** Where that was: absent for the original's `file0` on the local disk, which is all that its tool knew. */
+    stor?: string;
+    object?: string;
 }
 
 function isChecked(value: unknown): value is Checked {
     const { uuid, size, sha1 } = (value ?? {}) as Partial<Record<keyof Checked, unknown>>;
     return typeof uuid === 'string' && typeof size === 'number' && typeof sha1 === 'string';
+}
+
+/** What is remembered of a file. A copy of the same bytes, elsewhere or under another name, is another file. */
+function checked(uuid: string, { size, sha1, stor, object }: RawFile): Checked {
+    return { uuid, size, sha1, ...(stor !== 'local' && { stor }), ...(object !== undefined && { object }) };
 }
 
 /** The folder beside that of the data: `/data/imgapiadm/cache` for `/data/imgapi`. */
@@ -33,13 +41,14 @@ export class CheckedFiles {
     }
 
     /** Whether the image's file was found to be good, and is still the same. */
-    has(uuid: string, { size, sha1 }: RawFile): boolean {
+    has(uuid: string, file: RawFile): boolean {
         const known = this.#good.get(uuid);
-        return known?.size === size && known.sha1 === sha1;
+        const { size, sha1, stor, object } = checked(uuid, file);
+        return known?.size === size && known.sha1 === sha1 && known.stor === stor && known.object === object;
     }
 
-    add(uuid: string, { size, sha1 }: RawFile): void {
-        this.#good.set(uuid, { uuid, size, sha1 });
+    add(uuid: string, file: RawFile): void {
+        this.#good.set(uuid, checked(uuid, file));
         this.#changed = true;
     }
 

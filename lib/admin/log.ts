@@ -12,15 +12,25 @@ interface LogRecord {
     err?: unknown;
 }
 
-/** The message with those of its causes. */
+/** The message with those of its causes, but for what it says itself already. */
 export function explain(error: unknown, separator = ': '): string {
     const messages: string[] = [];
     let next = error;
     while (next instanceof Error) {
-        messages.push(next.message);
+        const { message } = next;
+        if (!messages.some((said) => said.includes(message))) {
+            messages.push(message);
+        }
         next = next.cause;
     }
-    return messages.join(separator) || String(error);
+    // A full stop in the middle of a line reads like its end.
+    return (
+        messages
+            .map((message, index) =>
+                index < messages.length - 1 && separator === ': ' ? message.replace(/\.$/, '') : message,
+            )
+            .join(separator) || String(error)
+    );
 }
 
 function lineOf(record: LogRecord): string {

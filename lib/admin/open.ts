@@ -6,6 +6,7 @@ import type { Database } from '../db/driver';
 import { openDatabase } from '../db/index';
 import { databaseFile } from '../db/local';
 import { Images } from '../images/images';
+import type { StorageType } from '../manifest';
 import type { StorageDriver } from '../storage/driver';
 import { createStorages, Storages } from '../storage/index';
 import { CommandFailure, type CommandContext } from './command';
@@ -35,13 +36,13 @@ export async function withDatabase<T>(
     }
 }
 
-/** Runs `work` on the configured storages, or those of them that are wanted. */
+/** Runs `work` on the configured storages, or those of them that are wanted: the others are not even loaded. */
 export async function withStorages<T>(
     { config, log }: Pick<CommandContext, 'config' | 'log'>,
-    isWanted: (storage: StorageDriver) => boolean,
+    types: readonly StorageType[] | undefined,
     work: (storages: Storages) => Promise<T>,
 ): Promise<T> {
-    const wanted = (await createStorages(config, log)).all().filter(isWanted);
+    const wanted = (await createStorages(config, log, types)).all();
     const opened: StorageDriver[] = [];
     try {
         for (const storage of wanted) {
@@ -74,17 +75,14 @@ export async function withRegistry<T>(
     const { config, log } = context;
     const clock = systemClock;
     return withDatabase(context, (database) =>
-        withStorages(
-            context,
-            () => true,
-            (storages) =>
-                work({
-                    database,
-                    storages,
-                    images: new Images({ config, database, storages, clock, log }),
-                    clock,
-                    holder: randomUUID(),
-                }),
+        withStorages(context, undefined, (storages) =>
+            work({
+                database,
+                storages,
+                images: new Images({ config, database, storages, clock, log }),
+                clock,
+                holder: randomUUID(),
+            }),
         ),
     );
 }

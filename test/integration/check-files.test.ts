@@ -68,7 +68,7 @@ describe('imgapiadm check-files', function () {
         await plant(1);
         await plant(2, Buffer.from('x'), {}, `file0-${testUuid(7)}`);
         await database.images.commit({ put: [{ raw: testImage(3) }] });
-        assert.deepEqual(await check(), {
+        assert.deepEqual(await adm.runWith({}, 'check-files'), {
             code: 0,
             out: 'Checked 2 file(s), 859.4 KiB of them read: 2 good, 0 image(s) corrupt.\n',
             err: '',
@@ -182,26 +182,35 @@ describe('imgapiadm check-files', function () {
         assert.equal((await check()).code, 2);
     });
 
-    it('leaves out what was good before unless it is another file by now or it is forced to', async () => {
+    it('looks at the size only of what was good before, unless it is another file by now or it is forced to', async () => {
+        const object = `file0-${testUuid(7)}`;
         await plant(1);
-        await plant(2);
-        assert.match((await check()).out, /Checked 2/);
+        await plant(2, BYTES, {}, object);
+        await plant(3);
+        assert.match((await check()).out, /Checked 3/);
         const cache = path('imgapiadm', 'cache', 'check-files.json');
         const entry = { size: BYTES.length, sha1: sha1(BYTES) };
         assert.deepEqual(JSON.parse(await readFile(cache, 'utf8')), {
+            // What the original's tool wrote looks like the first.
             [testUuid(1)]: { uuid: testUuid(1), ...entry },
-            [testUuid(2)]: { uuid: testUuid(2), ...entry },
+            [testUuid(2)]: { uuid: testUuid(2), ...entry, object },
+            [testUuid(3)]: { uuid: testUuid(3), ...entry },
         });
-        await rm(objectPath(1));
-        const known = await check();
-        assert.deepEqual([known.code, known.out.includes('2 found good before')], [0, true]);
-        for (const flag of ['-f', '--force']) {
-            assert.equal((await check(flag)).code, 1);
-        }
+        const damaged = Buffer.from(BYTES).fill('X', 100, 101);
+        await writeFile(objectPath(1), damaged);
+        assert.deepEqual(await check(), {
+            code: 0,
+            out: 'Checked 3 file(s), 0 bytes of them read: 3 good, 0 image(s) corrupt, of 3 found good before only the size.\n',
+            err: '',
+        });
+        assert.match((await check('--force')).out, /1 image\(s\) corrupt/);
+        assert.equal((await check('-f')).code, 1);
         assert.equal((await check()).code, 1, 'what is damaged is not remembered as good any more');
-        await plant(2, Buffer.from('another'));
-        await rm(objectPath(2));
-        assert.equal((await check()).code, 2);
+        // The same bytes as a file of another name are another file.
+        await plant(2, BYTES);
+        await writeFile(objectPath(2), damaged);
+        await rm(objectPath(3));
+        assert.equal((await check()).code, 3);
     });
 
     it('has another memory for images of Docker, which are all it looks at with --docker-v2', async () => {
@@ -289,10 +298,21 @@ describe('imgapiadm check-files', function () {
                 out,
                 new RegExp(`the file http://.*/stor/imgapi/images/.*/${testUuid(2)}/file0 has`),
             );
+            // What was good there says nothing about a copy of it elsewhere.
+            await plant(1, Buffer.from(BYTES).fill('X', 100, 101));
+            await database.images.commit({ put: [{ raw: testImage(1, { files: [fileOf(BYTES)] }) }] });
+            assert.equal((await check()).code, 1);
             await manta.suspend();
+            for (const n of [1, 3, 4]) {
+                const raw = testImage(n, { files: [fileOf(BYTES, { stor: 'manta' })] });
+                await database.images.commit({ put: [{ raw }] });
+            }
             const down = await check('--stor=manta', '-f');
-            assert.equal(down.code, 2);
-            assert.match(down.err, /could not be checked/);
+            assert.equal(down.code, 4);
+            const said = down.err.split('\n').filter((line) => !line.startsWith('warn: '));
+            assert.match(said[0] ?? '', /^\S+: could not be checked: Manta cannot be used at the moment: /);
+            assert.equal(said[1], 'The storage "manta" cannot be used: the other images are not checked.');
+            assert.match(down.out, /0 good, 0 image\(s\) corrupt, 4 image\(s\) not checked\.$/m);
         } finally {
             await manta.stop();
             account.remove();

@@ -56,7 +56,11 @@ describe('imgapiadm', () => {
         const { version } = JSON.parse(await readFile(join(__dirname, '../../package.json'), 'utf8')) as {
             version: string;
         };
-        assert.deepEqual(await adm.run('--version'), { code: 0, out: `imgapiadm ${version}\n`, err: '' });
+        assert.deepEqual(await adm.runWith({}, '--version'), {
+            code: 0,
+            out: `imgapiadm ${version}\n`,
+            err: '',
+        });
         assert.deepEqual(await adm.run('state', '--version'), await adm.run('--version'));
     });
 
@@ -119,15 +123,17 @@ describe('imgapiadm', () => {
             [broken, /could not parse .*broken\.json/],
             [wrong, /config\.mode/],
         ] as const) {
-            for (const args of [
+            for (const [index, args] of [
                 ['-f', file, 'sweep'],
                 ['sweep', '-f', file],
                 [`--file=${file}`, 'check-files'],
                 ['check-files', '--file', file],
-            ]) {
-                const { code, out, err } = await runProgram('imgapiadm', args);
+            ].entries()) {
+                const { code, out, err } =
+                    index === 0 ? await runProgram('imgapiadm', args) : await here(...args);
                 assert.deepEqual([code, out], [2, ''], args.join(' '));
                 assert.match(err, complaint);
+                assert.match(err, /^imgapiadm: [^\n]+\n$/, 'nothing is said twice');
             }
         }
     });

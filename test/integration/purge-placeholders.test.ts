@@ -61,7 +61,7 @@ describe('imgapiadm purge-placeholders', () => {
                 err: '',
             });
         }
-        assert.deepEqual(await adm.run('purge-placeholders'), {
+        assert.deepEqual(await adm.runWith({}, 'purge-placeholders'), {
             code: 0,
             out: `${expected.join('')}Deleted 2 image(s).\n`,
             err: '',

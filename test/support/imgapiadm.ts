@@ -4,6 +4,8 @@ import { once } from 'node:events';
 import { writeFile } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
 import { text } from 'node:stream/consumers';
+import { runAdmin } from '../../lib/admin/main';
+import type { Terminal } from '../../lib/admin/output';
 import type { TestServer } from './server';
 
 const BIN = resolve(__dirname, '../../bin');
@@ -36,6 +38,25 @@ export async function runProgram(
     return { code: child.exitCode, out, err };
 }
 
+/** What is printed on it is kept. */
+class Page implements Terminal {
+    readonly #printed: Buffer[] = [];
+
+    get text(): string {
+        return Buffer.concat(this.#printed).toString();
+    }
+
+    write(chunk: string | Uint8Array, ...more: unknown[]): boolean {
+        // The memory may be used again.
+        this.#printed.push(Buffer.from(chunk as string));
+        const done = more.at(-1);
+        if (typeof done === 'function') {
+            (done as () => void)();
+        }
+        return true;
+    }
+}
+
 /** `imgapiadm` with a configuration of its own. */
 export class Imgapiadm {
     private constructor(readonly file: string) {}
@@ -57,10 +78,15 @@ export class Imgapiadm {
         return Imgapiadm.with(folder, { port, dataDir: server.dataDir, ...config });
     }
 
-    run(...args: readonly string[]): Promise<Outcome> {
-        return runProgram('imgapiadm', ['-f', this.file, ...args]);
+    /** Runs a command in this process, which takes a tenth of the time of one of its own. */
+    async run(...args: readonly string[]): Promise<Outcome> {
+        const [out, err] = [new Page(), new Page()];
+        const argv = ['-f', this.file, ...args];
+        const code = await runAdmin({ argv, environment: {}, stdout: out, stderr: err });
+        return { code, out: out.text, err: err.text };
     }
 
+    /** Runs a command as a process, with these variables of the environment. */
     runWith(environment: Record<string, string>, ...args: readonly string[]): Promise<Outcome> {
         return runProgram('imgapiadm', ['-f', this.file, ...args], environment);
     }
