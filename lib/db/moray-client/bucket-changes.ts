@@ -3,7 +3,7 @@ import { CREATE_BUCKETS_CONFIG, addedColumn, createIndex, createTable, dropTable
 import { isIndexType } from './columns';
 import { MorayError } from './errors';
 import { checkBucketName, columnOf, fieldNameFault, quoted } from './names';
-import { notFound, readBucket, toBucket } from './buckets';
+import { notFound, readBucket } from './buckets';
 import { isUndefinedTable, isUniqueViolation, sqlStateOf } from './sql-state';
 import type { Bucket, BucketConfig, Connections, IndexDefinition, Session } from './types';
 
@@ -230,12 +230,6 @@ export async function deleteBucket(connections: Connections, name: string): Prom
             await session.query({ text });
         }
     });
-}
-
-/** All buckets, by name. */
-export async function listBuckets(session: Session): Promise<Bucket[]> {
-    const { rows } = await session.query({ text: 'SELECT * FROM buckets_config ORDER BY name' });
-    return rows.map(toBucket);
 }
 
 /** The configuration with its defaults. @throws MorayError InvalidBucketConfigError, NotFunctionError */

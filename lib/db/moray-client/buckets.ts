@@ -1,21 +1,24 @@
 /** The descriptions of buckets (moray.md §1.1): read from the table `buckets_config`, kept for a while. */
 import { isIndexType } from './columns';
 import { MorayError } from './errors';
-import { fieldNameFault, quoted } from './names';
+import { fieldNameFault } from './names';
 import { isUndefinedTable } from './sql-state';
 import type { Bucket, IndexDefinition, Row, Session } from './types';
 
 /** How long Moray keeps a description, in ms. */
 const KEPT_FOR = 300_000;
 
-// The columns that the table really has, and whether the index of the extended id is complete.
+// The columns that the table really has, whether the index of the extended id is complete, and the order of texts.
 const SELECT = `
     SELECT c.*,
         (SELECT array_agg(attname::text) FROM pg_attribute
-            WHERE attrelid = to_regclass($2) AND attnum > 0 AND NOT attisdropped) AS table_columns,
-        EXISTS (SELECT 1 FROM pg_index WHERE indexrelid = to_regclass($3) AND indrelid = to_regclass($2)
-            AND indisvalid) AS has_extended_id
-    FROM buckets_config c WHERE c.name = $1`;
+            WHERE attrelid = to_regclass(quote_ident(lower(c.name))) AND attnum > 0 AND NOT attisdropped
+        ) AS table_columns,
+        EXISTS (SELECT 1 FROM pg_index
+            WHERE indexrelid = to_regclass(quote_ident(lower(c.name) || '__idx_idx'))
+            AND indrelid = to_regclass(quote_ident(lower(c.name))) AND indisvalid) AS has_extended_id,
+        NOT ('a' < 'B') AS sorts_by_bytes
+    FROM buckets_config c`;
 
 export class Buckets {
     private readonly kept = new Map<string, { readonly bucket: Bucket; readonly until: number }>();
@@ -55,31 +58,29 @@ export class Buckets {
 
 /** As it is stored. @throws MorayError BucketNotFoundError */
 export async function readBucket(session: Session, name: string): Promise<Bucket> {
-    // Whatever the name is, it is no bucket then.
-    const isName = /^\w+$/.test(name);
-    const table = isName ? quoted(name) : null;
-    const extended = isName ? quoted(`${name}__idx_idx`) : null;
-    const answer = isName
-        ? await session.query({ text: SELECT, values: [name, table, extended] }).catch((error: unknown) => {
-              if (isUndefinedTable(error)) {
-                  throw notFound(name, error);
-              }
-              throw error;
-          })
-        : undefined;
-    const row = answer?.rows[0];
+    const { rows } = await session
+        .query({ text: `${SELECT} WHERE c.name = $1`, values: [name] })
+        .catch((error: unknown) => {
+            throw isUndefinedTable(error) ? notFound(name, error) : error;
+        });
+    const row = rows[0];
     if (!row) {
         throw notFound(name);
     }
     return toBucket(row);
 }
 
+/** All buckets, by name. */
+export async function listBuckets(session: Session): Promise<Bucket[]> {
+    const { rows } = await session.query({ text: `${SELECT} ORDER BY c.name COLLATE "C"` });
+    return rows.map(toBucket);
+}
+
 export function notFound(name: string, cause?: unknown): MorayError {
     return new MorayError('BucketNotFoundError', `${name} does not exist`, { cause });
 }
 
-/** @param row of `buckets_config`, perhaps with what is known of the table */
-export function toBucket(row: Row): Bucket {
+function toBucket(row: Row): Bucket {
     const name = String(row.name);
     try {
         const parsed = (column: string): unknown =>
@@ -96,6 +97,7 @@ export function toBucket(row: Row): Bucket {
             ...(reindexActive && { reindexActive }),
             columns: new Set((row.table_columns as string[] | null | undefined) ?? []),
             hasExtendedId: row.has_extended_id === true,
+            sortsByBytes: row.sorts_by_bytes === true,
         };
     } catch (error) {
         throw new MorayError('InternalError', `buckets_config has a row for ${name} that cannot be read`, {

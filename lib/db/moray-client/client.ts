@@ -1,20 +1,19 @@
 /** A client with the methods of node-moray, as promises, that talks to the PostgreSQL behind Moray (README.md). */
-import {
-    createBucket,
-    deleteBucket,
-    ensureBucket,
-    listBuckets,
-    putBucket,
-    updateBucket,
-} from './bucket-changes';
-import { Buckets } from './buckets';
+import { createBucket, deleteBucket, ensureBucket, putBucket, updateBucket } from './bucket-changes';
+import { Buckets, listBuckets } from './buckets';
+import { runRequest, type BatchRequest, type BatchResult } from './batch';
+import { deleteMany, findObjects, updateObjects } from './find';
 import { Objects } from './objects';
+import { reindexObjects, type Reindexed } from './reindex';
+import { Results } from './results';
 import { isUndefinedName, sqlStateOf, toMorayError } from './sql-state';
 import type {
     Bucket,
     BucketConfig,
     Connections,
+    FindOptions,
     MorayObject,
+    Row,
     Session,
     TransactionOptions,
     Value,
@@ -108,6 +107,82 @@ export class MorayClient {
     /** @throws MorayError BucketNotFoundError, EtagConflictError, ObjectNotFoundError */
     async deleteObject(bucket: string, key: string, options: WriteOptions = {}): Promise<void> {
         await this.transaction((objects) => objects.delete(bucket, key, options));
+    }
+
+    /**
+     * The objects that meet an LDAP filter; the search runs when they are asked for, once.
+     *
+     * @throws MorayError BucketNotFoundError, InvalidQueryError, InvocationError, NotIndexedError, when asked for
+     */
+    findObjects(bucket: string, filter: string, options: FindOptions = {}): Results<MorayObject> {
+        return new Results(() =>
+            this.transaction((objects) => findObjects(objects, bucket, filter, options), {
+                isolation: 'REPEATABLE READ',
+                readOnly: true,
+            }),
+        );
+    }
+
+    /**
+     * Sets index columns of all objects that meet the filter, at most 1,000 unless `limit` or `noLimit` says otherwise.
+     *
+     * @throws MorayError FieldUpdateError, NotNullableError and those of {@link findObjects}
+     */
+    async updateObjects(
+        bucket: string,
+        fields: Value,
+        filter: string,
+        options: FindOptions = {},
+    ): Promise<{ count: number; etag: string }> {
+        return this.transaction(async (objects) =>
+            updateObjects(objects.session, await objects.bucket(bucket), fields, filter, {
+                ...options,
+                now: this.now(),
+            }),
+        );
+    }
+
+    /** Deletes all objects that meet the filter, at most 1,000 unless told otherwise. @throws as {@link findObjects} */
+    async deleteMany(bucket: string, filter: string, options: FindOptions = {}): Promise<{ count: number }> {
+        return this.transaction(async (objects) =>
+            deleteMany(objects.session, await objects.bucket(bucket), filter, options),
+        );
+    }
+
+    /** Makes all of the changes, one after the other, or none. @throws MorayError as the operations do */
+    async batch(requests: readonly BatchRequest[]): Promise<{ etags: BatchResult[] }> {
+        return this.transaction(async (objects) => {
+            const etags: BatchResult[] = [];
+            for (const request of requests) {
+                etags.push(await runRequest(objects, request, this.now()));
+            }
+            return { etags };
+        });
+    }
+
+    /**
+     * Runs a statement of the caller's.
+     *
+     * @param values for $1 and so on; they are never to be part of the statement
+     */
+    sql(statement: string, values: readonly unknown[] = []): Results<Row> {
+        return new Results(async () => {
+            const { rows } = await named(() => this.connections.query({ text: statement, values }));
+            return rows;
+        });
+    }
+
+    /**
+     * Fills new columns for up to `count` objects. When it says that none was processed, all are done.
+     *
+     * @throws MorayError BucketNotFoundError, InvocationError
+     */
+    async reindexObjects(bucket: string, count: number): Promise<Reindexed> {
+        const done = await this.transaction(({ session }) => reindexObjects(session, bucket, count));
+        if (done.processed === 0) {
+            this.buckets.forget(bucket);
+        }
+        return done;
     }
 
     /**

@@ -65,10 +65,11 @@ function violation(error: unknown): { attribute: string; value: string } {
 /**
  * A failure by Moray's name for it; errors that have one stay as they are.
  *
- * @param badValue what to call a value that the database refused: it differs between writes and searches
+ * @param badValue what to call a value that the database refused, where that is known: searches and writes differ
  */
-export function toMorayError(error: unknown, badValue: MorayErrorName = 'InvalidQueryError'): MorayError {
-    if (error instanceof MorayError && error.name !== 'InternalError') {
+export function toMorayError(error: unknown, badValue?: MorayErrorName): MorayError {
+    const isRefused = isBadValue(error);
+    if (error instanceof MorayError && error.name !== 'InternalError' && !(isRefused && badValue)) {
         return error;
     }
     const sqlState = sqlStateOf(error);
@@ -79,8 +80,12 @@ export function toMorayError(error: unknown, badValue: MorayErrorName = 'Invalid
         const message = `"${attribute}" is a unique attribute; value "${value}" already exists`;
         return new MorayError('UniqueAttributeError', message, { ...details, attribute, value });
     }
-    if (isBadValue(error)) {
-        return new MorayError(badValue, `PostgreSQL refused a value: ${said}`, details);
+    if (isRefused) {
+        return new MorayError(
+            badValue ?? 'InvalidQueryError',
+            `PostgreSQL refused a value: ${said}`,
+            details,
+        );
     }
     if (sqlState === QUERY_CANCELED) {
         return new MorayError('QueryTimeoutError', `The query took too long: ${said}`, details);

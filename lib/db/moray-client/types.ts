@@ -94,6 +94,8 @@ export interface Bucket {
     readonly columns: ReadonlySet<string>;
     /** Ids may stand in the column `_idx`, which is indexed. */
     readonly hasExtendedId: boolean;
+    /** The database compares texts by their bytes, as Moray's does. */
+    readonly sortsByBytes: boolean;
 }
 
 /** The value of an object: what JSON has for objects. */
@@ -127,12 +129,20 @@ export interface Written {
     readonly text: string;
 }
 
+export interface Sort {
+    readonly attribute: string;
+    readonly order?: 'ASC' | 'asc' | 'DESC' | 'desc';
+}
+
 export interface FindOptions {
-    readonly sort?: { readonly attribute: string; readonly order?: 'ASC' | 'asc' | 'DESC' | 'desc' };
+    /** An index column, or `_id`, `_key`, `_etag`, `_mtime`, `_txn_snap`. Objects without it come last, or first if DESC. */
+    readonly sort?: Sort | readonly Sort[];
     /** Whole number from 0 on, also as digits; 1000 if absent, unless `noLimit`. */
     readonly limit?: number | string;
     readonly offset?: number | string;
     readonly noLimit?: boolean;
     /** Leaves `_count` out. */
     readonly no_count?: boolean;
+    /** Throws NotIndexedError unless every attribute of the filter has an index that can be used. */
+    readonly requireIndexes?: boolean;
 }
