@@ -1,0 +1,90 @@
+/** What failed on the way to the database, by Moray's names. What the statements themselves did wrong is named elsewhere. */
+import { MorayError, type MorayErrorDetails } from './errors';
+
+const SQL_STATE = /^[0-9A-Z]{5}$/;
+export const TOO_MANY_CONNECTIONS = '53300';
+const DISK_FULL = '53100';
+const QUERY_CANCELED = '57014';
+const LOCK_NOT_AVAILABLE = '55P03';
+/** The database has ended a transaction for the sake of another one. */
+const CLASHES = ['40001', '40P01'];
+/** A prepared statement does not fit the table any more, or is not there. */
+const STALE_STATEMENTS = ['0A000', '26000'];
+
+/** What the database calls an error; undefined if it is not the database's. */
+export function sqlStateOf(error: unknown): string | undefined {
+    const code = error instanceof Error && 'code' in error ? error.code : undefined;
+    // A failed system call has a name such as EPIPE.
+    return typeof code === 'string' && SQL_STATE.test(code) && 'severity' in (error as object)
+        ? code
+        : undefined;
+}
+
+export function isClash(error: unknown): boolean {
+    return CLASHES.includes(sqlStateOf(error) ?? '');
+}
+
+export function isStaleStatement(error: unknown): boolean {
+    return STALE_STATEMENTS.includes(sqlStateOf(error) ?? '');
+}
+
+/** The database ended the connection. */
+export function isFarewell(error: unknown): boolean {
+    return /^(08|57P|25P03)/.test(sqlStateOf(error) ?? '');
+}
+
+/** The server is a standby; or somebody has told it to take no writes from us. */
+export function isReadOnly(error: unknown): boolean {
+    return sqlStateOf(error) === '25006';
+}
+
+/** The transaction did nothing for so long that the database gave it up: the fault is ours. */
+export function isIdleTooLong(error: unknown): boolean {
+    return sqlStateOf(error) === '25P03';
+}
+
+/**
+ * The error that users of the client see. One that is neither the database's nor the connection's stays as it is, and
+ * what is wrong with a statement becomes an InternalError with its SQLSTATE.
+ */
+export function toFailure(error: unknown, { isLost }: { isLost: boolean }): unknown {
+    if (error instanceof MorayError) {
+        return error;
+    }
+    const sqlState = sqlStateOf(error);
+    const said = error instanceof Error ? error.message : String(error);
+    const details: MorayErrorDetails = { cause: error, ...(sqlState !== undefined && { sqlState }) };
+    if (isLost) {
+        return new MorayError(
+            'NoDatabasePeersError',
+            `the connection to PostgreSQL was lost: ${said}`,
+            details,
+        );
+    }
+    if (sqlState === undefined) {
+        return error;
+    }
+    if (sqlState === QUERY_CANCELED || sqlState === LOCK_NOT_AVAILABLE || isClash(error)) {
+        return new MorayError('QueryTimeoutError', said, details);
+    }
+    if (isReadOnly(error)) {
+        return new MorayError('NoDatabasePeersError', `PostgreSQL takes no writes: ${said}`, details);
+    }
+    // Class 53: the machine lacks something that others may give back.
+    if (sqlState.startsWith('53') && sqlState !== DISK_FULL) {
+        return new MorayError('NoDatabasePeersError', said, details);
+    }
+    return new MorayError('InternalError', said, details);
+}
+
+/** The same, for what may have been committed before the connection was lost. */
+export function uncertain(error: unknown): unknown {
+    if (!(error instanceof MorayError)) {
+        return error;
+    }
+    const { name, message, details } = error;
+    return new MorayError(name, `${message}; it may have been committed`, {
+        ...details,
+        outcomeUnknown: true,
+    });
+}
