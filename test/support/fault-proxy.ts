@@ -125,6 +125,18 @@ function corrupt(at: number): Transform {
     });
 }
 
+/**
+ * Resets a connection. One that is being shut down just now is closed instead: Node would lose its handle
+ * (`uv_tcp_close_reset` refuses it with EINVAL), and the process would search for it for ever when it ends.
+ */
+export function reset(socket: Socket): void {
+    if (socket.writableEnded) {
+        socket.destroy();
+    } else {
+        socket.resetAndDestroy();
+    }
+}
+
 class ActiveInjection implements Injected {
     readonly hit: Promise<void>;
     hits = 0;
@@ -244,7 +256,7 @@ export class FaultProxy {
         const fault = this.#faultFor(request);
         switch (fault?.kind) {
             case 'reset':
-                req.socket.resetAndDestroy();
+                reset(req.socket);
                 return;
             case 'stall':
                 return;
@@ -290,7 +302,7 @@ export class FaultProxy {
         if (fault?.kind === 'cut-upload') {
             const cut = passUpTo(fault.after, () => {
                 upstream.destroy();
-                req.socket.resetAndDestroy();
+                reset(req.socket);
             });
             await pipeline(req, cut, upstream);
         } else if (fault?.kind === 'corrupt-upload') {
@@ -308,7 +320,7 @@ export class FaultProxy {
     ): Promise<void> {
         if (fault?.kind === 'lost-answer') {
             answer.resume();
-            req.socket.resetAndDestroy();
+            reset(req.socket);
             return;
         }
         if (fault?.kind === 'slow') {
@@ -321,7 +333,7 @@ export class FaultProxy {
                 if (fault.by === 'end') {
                     req.socket.destroySoon();
                 } else {
-                    req.socket.resetAndDestroy();
+                    reset(req.socket);
                 }
             });
             await pipeline(answer, cut, res);

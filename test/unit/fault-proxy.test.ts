@@ -1,7 +1,8 @@
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import http, { type IncomingMessage } from 'node:http';
-import { FaultProxy, type Fault } from '../support/fault-proxy';
+import net, { type AddressInfo, type Socket } from 'node:net';
+import { FaultProxy, reset, type Fault } from '../support/fault-proxy';
 import { LyingServer } from '../support/lying-server';
 
 const BODY = Buffer.alloc(300_000, 'the quick brown fox ');
@@ -191,6 +192,24 @@ describe('the proxy that injects faults', () => {
         }
         assert.deepEqual(statuses, [200, 500, 500, 200]);
         assert.equal(injected.hits, 2);
+    });
+
+    it('resets a connection that is being shut down without losing its handle', async () => {
+        const listener = net.createServer();
+        await once(listener.listen(0, '127.0.0.1'), 'listening');
+        const client = net.connect((listener.address() as AddressInfo).port, '127.0.0.1');
+        client.on('error', () => undefined).resume();
+        const [socket] = (await once(listener, 'connection')) as [Socket];
+        let errors = 0;
+        socket.on('error', () => errors++);
+        const closed = once(socket, 'close');
+        socket.end('x');
+        // Written at once; now it is being shut down.
+        reset(socket);
+        await closed;
+        client.destroy();
+        await once(listener.close(), 'close');
+        assert.equal(errors, 0, 'the system refused to reset it');
     });
 
     it('goes away and comes back', async () => {
