@@ -16,8 +16,10 @@ import {
     imageKey,
     type StorageDriver,
 } from '../../lib/storage/driver';
+import { mirrorPlace } from '../support/key-places';
 import { RadosGateway } from '../support/radosgw';
 import { recordingLog } from '../support/recording-log';
+import { describeKeySource } from './key-sources';
 import { apiError, contentOf, describeStorage, inChunks, keysIn, put } from './storage';
 
 const MIB = 1024 * 1024;
@@ -44,6 +46,13 @@ describe('S3', () => {
         leftovers: () => server.contents(),
         remove: async () => undefined,
     }));
+
+    describeKeySource('mirror of S3', { changes: 'on reload', texts: true }, () =>
+        mirrorPlace(async () => ({
+            store: driver({ prefix: randomUUID() }),
+            remove: () => server.empty(),
+        })),
+    );
 
     describe('exports', () => {
         let storage: StorageDriver;
