@@ -43,7 +43,7 @@ export class S3Exports implements StorageExports {
             ContentType: contentType,
             ContentMD5: createHash('md5').update(bytes).digest('base64'),
         });
-        await service.call(command, { signal, patient: true });
+        await service.call(command, { signal });
     }
 
     async exportObject(key: string, path: string, options: ExportCopyOptions): Promise<boolean> {

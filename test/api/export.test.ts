@@ -9,7 +9,7 @@ import { Backends } from '../support/backends';
 import { testImage } from '../support/images';
 import { MANTA_USER } from '../support/manta-storage';
 import { OpenLdap } from '../support/openldap';
-import { DATACENTER, type Registry } from '../support/registry';
+import { DATACENTER, Registry } from '../support/registry';
 
 /** The account whose key the server has: the stand-in lets nobody write into places of others. */
 const HOME = `/${MANTA_USER}/stor`;
@@ -342,9 +342,11 @@ describe('ExportImage to object stores', () => {
         });
 
         it('is not known to a server that has no accounts', async () => {
-            const uuid = await imageIn('manta');
-            await registry.stop();
-            const elsewhere = await backends.serve({ mode: 'private', authType: 'none' });
+            const elsewhere = await Registry.start({
+                ...backends.config,
+                mode: 'private',
+                authType: 'none',
+            });
             try {
                 const { uuid: own } = await elsewhere.client.create({ public: false });
                 await elsewhere.client.upload(own, FILE, 'compression=none&storage=manta');
@@ -355,9 +357,7 @@ describe('ExportImage to object stores', () => {
                 assertError(s3, 503, 'StorageUnsupported');
             } finally {
                 await elsewhere.stop();
-                registry = await serve();
             }
-            assert.equal((await exportImage(uuid, { manta_path: `${HOME}/x` })).status, 200);
         });
     });
 });
