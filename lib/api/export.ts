@@ -48,7 +48,8 @@ const CONTROL = /\p{Cc}/u;
 function placeOf({ query }: Call): Place {
     const [parameter, other] = [S3_PATH, MANTA_PATH].filter(({ name }) => query.nonEmpty(name) !== undefined);
     if (!parameter) {
-        throw missingParameter(MANTA_PATH.name, MANTA_PATH.takes);
+        const other = `; "${S3_PATH.name}" takes ${S3_PATH.takes}`;
+        throw missingParameter(MANTA_PATH.name, MANTA_PATH.takes + other);
     }
     if (other) {
         throw invalidParameter(

@@ -5,7 +5,7 @@ import type { Readable } from 'node:stream';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { ApiError } from '../errors';
 import { giveBuffer, takeBuffer } from './buffer-pool';
-import { S3Refusal } from './s3-errors';
+import { mayPass, S3Refusal } from './s3-errors';
 import type { S3Service } from './s3-service';
 
 /** Least bytes of a chunk, but the last. */
@@ -148,43 +148,56 @@ export class S3Body implements AsyncIterableIterator<Buffer> {
         }
     }
 
-    /** Asks for the rest, after an answer broke. */
-    async #resume(reason: unknown): Promise<void> {
+    /** Asks for the rest, after an answer broke; again, if that fails and may pass. */
+    async #resume(broken: unknown): Promise<void> {
         this.#stream?.destroy();
         this.#rest = undefined;
-        const { key, etag, end, signal } = this.#object;
         if (this.#position - this.#began >= PROGRESS) {
             this.#pauses = [...this.#service.pauses];
         }
-        const pause = this.#pauses.shift();
-        if (pause === undefined) {
-            throw this.#service.failure(reason);
-        }
-        await sleep(pause, undefined, { ...(signal && { signal }) }).catch(() => undefined);
-        signal?.throwIfAborted();
         this.#began = this.#position;
+        for (let reason = broken; ;) {
+            const { signal } = this.#object;
+            const pause = mayPass(reason) ? this.#pauses.shift() : undefined;
+            if (pause === undefined) {
+                throw this.#service.failure(reason, GetObjectCommand.name);
+            }
+            await sleep(pause, undefined, { ...(signal && { signal }) }).catch(() => undefined);
+            signal?.throwIfAborted();
+            try {
+                await this.#askForRest();
+                return;
+            } catch (error) {
+                signal?.throwIfAborted();
+                if (error instanceof S3Refusal) {
+                    throw new ApiError(
+                        'StorageIsDown',
+                        'An object was replaced or deleted while it was read.',
+                        { cause: error },
+                    );
+                }
+                // What S3 said is in the cause of what is for clients.
+                reason = error instanceof ApiError ? error.cause : error;
+            }
+        }
+    }
+
+    async #askForRest(): Promise<void> {
+        const { key, etag, end, signal } = this.#object;
         const range = `${this.#position}-${end - 1}`;
-        try {
-            const answer = await this.#service.open(
-                new GetObjectCommand({
-                    Bucket: this.#service.bucket,
-                    Key: key,
-                    Range: `bytes=${range}`,
-                    IfMatch: etag,
-                }),
-                { signal },
-            );
-            this.#take(answer);
-            if (answer.ETag !== etag || answer.ContentRange?.startsWith(`bytes ${range}/`) !== true) {
-                throw new Error('The answer is not about the rest of the same object.');
-            }
-        } catch (error) {
-            if (error instanceof S3Refusal) {
-                throw new ApiError('StorageIsDown', 'An object was replaced or deleted while it was read.', {
-                    cause: error,
-                });
-            }
-            throw this.#service.failure(error);
+        const answer = await this.#service.open(
+            new GetObjectCommand({
+                Bucket: this.#service.bucket,
+                Key: key,
+                Range: `bytes=${range}`,
+                IfMatch: etag,
+            }),
+            { signal },
+        );
+        this.#take(answer);
+        if (answer.ETag !== etag || answer.ContentRange?.startsWith(`bytes ${range}/`) !== true) {
+            this.#stream?.destroy();
+            throw new Error('The answer is not about the rest of the same object.');
         }
     }
 

@@ -11,7 +11,16 @@ import { Agent as HttpsAgent } from 'node:https';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { silenceSdkAdvice } from '../config/environment';
 import type { S3Config } from '../config/types';
-import { adviceFor, clientError, codeOf, isDamaged, refusalOf, type S3Place } from './s3-errors';
+import {
+    adviceFor,
+    clientError,
+    codeOf,
+    isAboutRequest,
+    isDamaged,
+    mayPass,
+    refusalOf,
+    type S3Place,
+} from './s3-errors';
 
 /** Pauses between the tries of what would cost much to begin again, in ms: each is a request and its repetitions. */
 const PAUSES: readonly number[] = [250, 1000, 2000, 4000];
@@ -40,8 +49,8 @@ export class S3Service {
     readonly #log: Logger;
     readonly #calls: S3Client;
     readonly #reads: S3Client;
-    /** What was last told to be wrong; undefined while nothing is. */
-    #trouble: string | undefined;
+    /** What was told to be wrong and still is: codes, and the kinds of requests that met each. */
+    readonly #troubles = new Map<string, Set<string>>();
 
     constructor(config: S3Config, maxSockets: number, log: Logger, pauses = PAUSES) {
         this.bucket = config.bucket;
@@ -121,12 +130,13 @@ export class S3Service {
         { signal, patient = false, bodiless = false }: CallOptions,
     ): Promise<Output> {
         const pauses = patient ? [...this.pauses] : [];
+        const request = command.constructor.name;
         let damaged = 1;
         for (;;) {
             signal?.throwIfAborted();
             try {
                 const output = await client.send(command, { ...(signal && { abortSignal: signal }) });
-                this.#worked();
+                this.#worked(request);
                 return output;
             } catch (error) {
                 signal?.throwIfAborted();
@@ -134,43 +144,64 @@ export class S3Service {
                 if (refusal) {
                     // Without a body it may mean anything.
                     if (!bodiless) {
-                        this.#worked();
+                        this.#worked(request);
                     }
                     throw refusal;
                 }
                 if (isDamaged(error) && damaged++ < ATTEMPTS) {
                     continue;
                 }
-                const pause = adviceFor(error, this.#place) === undefined ? pauses.shift() : undefined;
+                const pause = mayPass(error) ? pauses.shift() : undefined;
                 if (pause === undefined) {
-                    throw this.failure(error);
+                    throw this.failure(error, request);
                 }
                 await sleep(pause, undefined, { ...(signal && { signal }) }).catch(() => undefined);
             }
         }
     }
 
-    /** The error for a client, after what is wrong was told to the log: once, until something works again. */
-    failure(error: unknown): Error {
-        const code = codeOf(error);
+    /**
+     * The error for a client, after what is wrong was told to the log: once, until it works again.
+     * @param request the name of the SDK's command
+     */
+    failure(error: unknown, request: string): Error {
         const toClient = clientError(error);
-        if (error !== toClient && code !== this.#trouble) {
-            this.#trouble = code;
-            const advice = adviceFor(error, this.#place);
-            const about = { err: error, code, bucket: this.bucket, endpoint: this.#place.endpoint };
-            if (advice === undefined) {
-                this.#log.warn(about, 'S3: not usable; trying on');
-            } else {
-                this.#log.error(about, `S3: not usable: ${advice}`);
-            }
+        if (error === toClient) {
+            return toClient;
+        }
+        const code = codeOf(error);
+        const met = this.#troubles.get(code) ?? new Set();
+        const isTold = met.has(request) || (met.size > 0 && !isAboutRequest(code));
+        this.#troubles.set(code, met.add(request));
+        if (isTold) {
+            return toClient;
+        }
+        const advice = adviceFor(error, this.#place);
+        const about = {
+            err: error,
+            code,
+            request: request.replace(/Command$/, ''),
+            bucket: this.bucket,
+            endpoint: this.#place.endpoint,
+        };
+        if (advice === undefined) {
+            this.#log.warn(about, 'S3: not usable; trying on');
+        } else {
+            this.#log.error(about, `S3: not usable: ${advice}`);
         }
         return toClient;
     }
 
-    #worked(): void {
-        if (this.#trouble !== undefined) {
-            this.#log.info({ code: this.#trouble, bucket: this.bucket }, 'S3: usable again');
-            this.#trouble = undefined;
+    #worked(request: string): void {
+        for (const [code, met] of this.#troubles) {
+            // Who may list need not be permitted to write, and what is full can be read.
+            met.delete(request);
+            if (met.size === 0 || !isAboutRequest(code)) {
+                this.#troubles.delete(code);
+                if (this.#troubles.size === 0) {
+                    this.#log.info({ code, bucket: this.bucket }, 'S3: usable again');
+                }
+            }
         }
     }
 }

@@ -165,7 +165,8 @@ export class S3Upload implements Sink {
                 this.#held--;
                 // What is left of the request may still look at it.
                 this.#buffers.drop(this.#held > 0);
-                this.#failure ??= error instanceof Error ? error : this.#service.failure(error);
+                this.#failure ??=
+                    error instanceof Error ? error : this.#service.failure(error, UploadPartCommand.name);
                 this.#stop.abort(this.#failure);
                 this.#target.onFailure();
             },

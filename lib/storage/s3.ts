@@ -332,7 +332,7 @@ class S3Storage implements StorageDriver {
             if (isRefusal(error, 'NotFound')) {
                 return undefined;
             }
-            throw this.#service.failure(new AccessDenied(error));
+            throw this.#service.failure(new AccessDenied(error), HeadObjectCommand.name);
         }
     }
 
@@ -349,14 +349,16 @@ class S3Storage implements StorageDriver {
 
     async #presign(key: string, { expiresIn, contentType }: PresignOptions): Promise<string> {
         assertKey(key);
+        const { client } = this.#service;
         try {
             return await getSignedUrl(
-                this.#service.client,
+                client,
                 new GetObjectCommand({ ...this.#object(key), ResponseContentType: contentType }),
-                { expiresIn },
+                // By the clock of S3, as answers told it: by one that is slow it would have expired already.
+                { expiresIn, signingDate: new Date(Date.now() + client.config.systemClockOffset) },
             );
         } catch (error) {
-            throw this.#service.failure(error);
+            throw this.#service.failure(error, GetObjectCommand.name);
         }
     }
 

@@ -289,6 +289,9 @@ describe('ExportImage to object stores', () => {
         }
         const both = await exportImage(manta, { ...mantaPath, ...s3Path });
         assertError(both, 422, 'InvalidParameter', 's3_path:NotAllowed');
+        const neither = await exportImage(s3, {});
+        assertError(neither, 422, 'ValidationFailed', 'manta_path:MissingParameter');
+        assert.match(neither.error.message, /"s3_path" takes/);
         const { uuid: empty } = await registry.client.create();
         assertError(await exportImage(empty, mantaPath), 404, 'ResourceNotFound');
         const file = { sha1: sha1(FILE), size: FILE.length, stor: 'manta' as const, compression: 'none' };

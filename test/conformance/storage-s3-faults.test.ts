@@ -1,4 +1,5 @@
 /** The S3 driver behind a network and a server that fail in every way they can. */
+import { CopyObjectCommand } from '@aws-sdk/client-s3';
 import assert from 'node:assert/strict';
 import { randomBytes, randomUUID } from 'node:crypto';
 import { createS3Storage } from '../../lib/storage/s3';
@@ -11,12 +12,21 @@ import { apiError, contentOf, inChunks, keysIn, put } from './storage';
 const MIB = 1024 * 1024;
 const SMALL = randomBytes(100_000);
 /** Two parts. */
-const LARGE = randomBytes(6 * MIB + 5);
+const LARGE = randomBytes(5 * MIB + 100_000);
+
+/** The bucket that has both, to copy them from. */
+const ORIGINALS = 'originals';
 
 /** How long the driver waits where it is to see a server that says nothing, in ms. */
 const SOON = 500;
 /** How long it waits elsewhere: longer than a busy machine may take for an answer. */
 const LATE = 20_000;
+
+/** How often the SDK sends a request. */
+const REPETITIONS = 3;
+
+/** A pause that no test can wait for, in ms. */
+const NEVER = 3_600_000;
 
 /** As S3 says it. */
 const refusal = (status: number, code: string): Fault => ({
@@ -46,7 +56,7 @@ describe('S3 storage behind faults', () => {
     /** Goes through the proxy. */
     let driver: StorageDriver;
     let direct: StorageDriver;
-    let log: { level: number; msg: string; code?: string }[];
+    let log: { level: number; msg: string; code?: string; request?: string }[];
 
     const file = (image: string): string => imageKey(image, `file0-${image}`);
     const other = (image: string): string => imageKey(image, `icon-${image}`);
@@ -54,6 +64,11 @@ describe('S3 storage behind faults', () => {
     before(async function () {
         server = await RadosGateway.start(this);
         proxy = await FaultProxy.start(server.url);
+        await server.makeBucket(ORIGINALS);
+        const originals = openDriver(server.url, LATE, [], ORIGINALS);
+        await put(originals, 'small', SMALL);
+        await put(originals, 'large', LARGE);
+        await originals.close();
     });
     after(async () => {
         // Neither is there if the server could not be started.
@@ -72,14 +87,26 @@ describe('S3 storage behind faults', () => {
         await server.empty();
     });
 
-    function openDriver(endpoint: string, idleTimeout = LATE): StorageDriver {
+    function openDriver(
+        endpoint: string,
+        idleTimeout = LATE,
+        pauses: readonly number[] = [1],
+        bucket = server.bucket,
+    ): StorageDriver {
+        const place = { ...server.config, bucket, endpoint };
         return createS3Storage({
-            config: { ...server.config, endpoint, partSize: 5 * MIB, idleTimeout },
+            config: { ...place, partSize: 5 * MIB, idleTimeout, presignRedirect: true },
             maxSockets: 100,
             log: recordingLog(log),
-            pauses: [1],
+            pauses,
             copy: { mostAtOnce: 5 * MIB, part: 5 * MIB },
         });
+    }
+
+    /** Has S3 put a copy there, which is faster than to send it. */
+    async function plant(key: string, bytes: Buffer): Promise<void> {
+        const CopySource = `${ORIGINALS}/${bytes === SMALL ? 'small' : 'large'}`;
+        await server.client.send(new CopyObjectCommand({ Bucket: server.bucket, Key: key, CopySource }));
     }
 
     async function store(through: StorageDriver, key: string, bytes: Buffer): Promise<void> {
@@ -166,7 +193,7 @@ describe('S3 storage behind faults', () => {
             operations.filter(of).map(async (operation) => {
                 const image = randomUUID();
                 if (operation.content) {
-                    await put(direct, file(image), operation.content);
+                    await plant(file(image), operation.content);
                 }
                 const injected = proxy.inject({
                     on: ({ method, path }: SeenRequest) =>
@@ -238,7 +265,7 @@ describe('S3 storage behind faults', () => {
 
     it('goes on with a download where it broke, however often, while there is progress', async () => {
         const image = randomUUID();
-        await put(direct, file(image), LARGE);
+        await plant(file(image), LARGE);
         const cut = proxy.inject({
             on: /^GET .*x-id=GetObject/,
             fault: { kind: 'cut-answer', after: MIB + 1, by: 'end' },
@@ -255,9 +282,20 @@ describe('S3 storage behind faults', () => {
         assert.ok(proxy.requests.slice(1).every(({ headers }) => headers['if-match'] !== undefined));
     });
 
+    it('goes on with a download after an outage that is longer than one request is repeated for', async () => {
+        driver = openDriver(proxy.url, LATE, [1, 1]);
+        const image = randomUUID();
+        await plant(file(image), LARGE);
+        const on = /^GET .*x-id=GetObject/;
+        proxy.inject({ on, fault: { kind: 'cut-answer', after: 2 * MIB, by: 'reset' } });
+        const outage = proxy.inject({ on, fault: { kind: 'reset' }, times: REPETITIONS });
+        assert.ok(LARGE.equals(await contentOf(driver, file(image))));
+        assert.equal(outage.hits, REPETITIONS);
+    });
+
     it('never joins two objects when one is replaced while it is read', async () => {
         const key = imageKey(randomUUID(), 'file0');
-        await put(direct, key, LARGE);
+        await plant(key, LARGE);
         proxy.inject({ on: /^GET /, fault: { kind: 'cut-answer', after: 2 * MIB, by: 'reset' } });
         const reader = await driver.read(key);
         await put(direct, key, Buffer.from(LARGE).reverse());
@@ -369,20 +407,54 @@ describe('S3 storage behind faults', () => {
             ]) {
                 await assert.rejects(call(), (error) => {
                     assert.doesNotMatch((error as Error).message, /bucket|key|secret|clock|region/);
-                    return apiError('StorageIsDown')(error);
+                    return apiError('InternalError')(error);
                 });
             }
             const told = log.filter(({ level }) => level >= 50);
-            assert.equal(told.length, 1);
-            assert.match(told[0]!.msg, advice);
+            // What is not permitted is told of each kind of request.
+            const requests = new Set(told.map(({ request }) => request));
+            assert.deepEqual([told.length, requests.size > 1], [requests.size, code === 'AccessDenied']);
+            told.forEach(({ msg }) => assert.match(msg, advice));
             proxy.clear();
             await driver.check();
         });
     }
 
-    it('tells apart a disk that is full', async () => {
-        proxy.inject({ on: /^PUT /, fault: refusal(403, 'QuotaExceeded'), times: Infinity });
-        await assert.rejects(put(driver, file(randomUUID()), SMALL), apiError('InsufficientStorage'));
+    it('tells at once that a bucket is full, and once in the log', async () => {
+        driver = openDriver(proxy.url, LATE, [NEVER]);
+        const full = proxy.inject({
+            on: /^PUT /,
+            fault: refusal(403, 'QuotaExceeded'),
+            times: Infinity,
+        });
+        for (const bytes of [SMALL, LARGE, SMALL]) {
+            await assert.rejects(put(driver, file(randomUUID()), bytes), apiError('InsufficientStorage'));
+        }
         assert.deepEqual(await server.contents(), []);
+        // The remains were deleted meanwhile, which says nothing of new ones.
+        const told = log.map(({ request, msg }) => `${request ?? ''}: ${msg}`);
+        const advice = 'it has no room left for bucket "images": delete images, or raise the quota';
+        assert.deepEqual(
+            told.sort(),
+            ['PutObject', 'UploadPart'].map((request) => `${request}: S3: not usable: ${advice}`),
+        );
+        full.end();
+        await store(driver, file(randomUUID()), SMALL);
+        await store(driver, file(randomUUID()), LARGE);
+        assert.equal(log.at(-1)?.msg, 'S3: usable again');
+    });
+
+    it('signs URLs by the clock of S3 where that of this machine is wrong', async () => {
+        const image = randomUUID();
+        const HOUR = 3_600_000;
+        const date = new Date(Date.now() + HOUR).toUTCString();
+        await plant(file(image), SMALL);
+        proxy.inject({ on: /^HEAD /, fault: { kind: 'headers', headers: { date } } });
+        await driver.stat(file(image));
+        const url = new URL((await driver.presign?.(file(image), { expiresIn: 900 })) ?? '');
+        const [, ...parts] =
+            /^(....)(..)(..T..)(..)(..Z)$/.exec(url.searchParams.get('X-Amz-Date') ?? '') ?? [];
+        const signed = Date.parse(`${parts.slice(0, 3).join('-')}:${parts.slice(3).join(':')}`);
+        assert.ok(Math.abs(signed - Date.parse(date)) < HOUR / 2, url.href);
     });
 });
