@@ -37,8 +37,14 @@ async function findMarker(
         : undefined;
 }
 
+/**
+ * How many images a list has at most if the request does not say, by database. Clients of a server on Moray take a page
+ * of this many for one that has a next one.
+ */
+const DEFAULT_LIMIT = { local: undefined, moray: 1000 } as const;
+
 async function findImages(call: Call): Promise<ListBody> {
-    const { images } = call.services;
+    const { images, config } = call.services;
     const { channel } = call.state;
     const request = parseListQuery(call.query.values, {
         limited: !listsAll(call),
@@ -48,7 +54,7 @@ async function findImages(call: Call): Promise<ListBody> {
         return { whole: Buffer.from('[]') };
     }
     const marker = request.marker && (await findMarker(call, request.marker));
-    const { anyOf, order, limit } = request;
+    const { anyOf, order, limit = DEFAULT_LIMIT[config.databaseType] } = request;
     const form = { channels: call.version2, adminFields: call.state.adminFields === true };
     return images.lists.find({ anyOf, order, ...(marker && { marker }) }, form, limit);
 }

@@ -155,7 +155,8 @@ export const LIST_PARAMETERS: readonly Parameter[] = [
     },
     {
         name: 'limit',
-        description: 'The most images to list; 0 stands for no limit.',
+        description:
+            'The most images to list; 0 stands for no limit. With `databaseType` `moray`, no limit is one of 1,000.',
         schema: COUNT,
     },
     {

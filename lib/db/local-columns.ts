@@ -1,6 +1,7 @@
 /** From a raw record to its index columns and elements (moray.md §1.3, §2.4). */
 import type { RawImage } from '../manifest';
-import { keptText, type SqlValue } from './sqlite';
+import { booleanOf, publishedAt, stringsOf, textOf } from './image-values';
+import type { SqlValue } from './sqlite';
 
 /** The array fields whose elements can be searched for. `tag_keys` is made from `tags`: what stands before the first `=`. */
 export type ElementAttribute = 'acl' | 'billing_tags' | 'channels' | 'tags' | 'tag_keys';
@@ -27,53 +28,29 @@ export const VALUE_COLUMNS = [
     'published_at',
 ] as const;
 
-/** A string column holds the text of any scalar, as Moray's do, in the form in which it can be found again. */
-function text(value: unknown): string | null {
-    switch (typeof value) {
-        case 'string':
-            return keptText(value);
-        case 'number':
-        case 'boolean':
-            return String(value);
-        default:
-            return null;
-    }
-}
-
-/** 1 or 0; null for what is no boolean in any spelling, which then matches neither. */
+/** 1 or 0; null for what is no boolean in any spelling. */
 function bit(value: unknown): number | null {
-    const spelled = text(value)?.toLowerCase();
-    return spelled === 'true' ? 1 : spelled === 'false' ? 0 : null;
-}
-
-/** The place of an image in the list order; '' for one that is not published. */
-export function publishedAt(raw: RawImage): string {
-    return text(raw.published_at) ?? '';
+    const spelled = booleanOf(value);
+    return spelled === null ? null : Number(spelled);
 }
 
 /** The values of {@link VALUE_COLUMNS}. */
 export function columnValues(raw: RawImage): SqlValue[] {
     return [
-        text(raw.name),
-        text(raw.version),
-        text(raw.owner),
-        text(raw.origin),
-        text(raw.state),
-        text(raw.urn),
+        textOf(raw.name),
+        textOf(raw.version),
+        textOf(raw.owner),
+        textOf(raw.origin),
+        textOf(raw.state),
+        textOf(raw.urn),
         bit(raw.activated),
         bit(raw.disabled),
         bit(raw.public),
-        text(raw.os),
-        text(raw.type),
-        text(raw.expires_at),
+        textOf(raw.os),
+        textOf(raw.type),
+        textOf(raw.expires_at),
         publishedAt(raw),
     ];
-}
-
-/** The strings of an array field; old records may have a single string in its place. */
-function strings(value: unknown): string[] {
-    const items: unknown[] = Array.isArray(value) ? value : [value];
-    return items.map(text).filter((item) => item !== null);
 }
 
 /** The part of a tag up to and with its first `=`; all of one that has none. */
@@ -84,11 +61,11 @@ export function tagKey(tag: string): string {
 
 /** The searchable elements of a record, each once. */
 export function elements(raw: RawImage): ImageElement[] {
-    const tags = strings(raw.tags);
+    const tags = stringsOf(raw.tags);
     const lists: [ElementAttribute, string[]][] = [
-        ['acl', strings(raw.acl)],
-        ['billing_tags', strings(raw.billing_tags)],
-        ['channels', strings(raw.channels)],
+        ['acl', stringsOf(raw.acl)],
+        ['billing_tags', stringsOf(raw.billing_tags)],
+        ['channels', stringsOf(raw.channels)],
         ['tags', tags],
         ['tag_keys', tags.map(tagKey)],
     ];

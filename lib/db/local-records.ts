@@ -2,7 +2,8 @@
 import type { RawImage } from '../manifest';
 import { EtagConflict, ImageNotFound, UniqueConflict, type StoredImage } from './driver';
 import { morayEtag } from './etag';
-import { columnValues, elements, publishedAt, VALUE_COLUMNS, type ImageElement } from './local-columns';
+import { publishedAt } from './image-values';
+import { columnValues, elements, VALUE_COLUMNS, type ImageElement } from './local-columns';
 import type { Connection } from './local-connection';
 import type { SqlRow, SqlValue } from './sqlite';
 

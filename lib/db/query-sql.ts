@@ -7,6 +7,7 @@
  * path without an order, that of substrings, sorts what it finds and is for few images only.
  */
 import type { ImageFilter, ImageQuery } from './driver';
+import { compareBytes } from './image-values';
 import { tagKey, type ImageElement } from './local-columns';
 import { LISTED_COLUMNS, RARE_BITS } from './local-schema';
 import type { SqlValue } from './sqlite';
@@ -301,8 +302,4 @@ function isTighter(
     const sign = order === 'asc' ? 1 : -1;
     const time = sign * compareBytes(after.publishedAt, marker.publishedAt);
     return time > 0 || (time === 0 && sign * compareBytes(after.uuid, marker.uuid ?? after.uuid) >= 0);
-}
-
-function compareBytes(a: string, b: string): number {
-    return Buffer.compare(Buffer.from(a), Buffer.from(b));
 }

@@ -55,14 +55,6 @@ class OpenError extends Error {
     override readonly name = 'OpenError';
 }
 
-/**
- * The text as the database keeps it. It would cut one at a NUL character and has no form for half a surrogate pair:
- * in the place of either stands U+FFFD, so that texts which differ only there are one and the same.
- */
-export function keptText(text: string): string {
-    return text.replaceAll('\0', '\ufffd').replace(/\p{Surrogate}/gu, '\ufffd');
-}
-
 /** @throws TypeError for what is no SqlValue, whatever its type says: the library would abort the process */
 function bindable(params: readonly unknown[]): SqlValue[] {
     return params.map((value) => {

@@ -262,14 +262,15 @@ export function describeImages(subject: Subject): void {
             assert.deepEqual(await images().countByState(), { active: 2, creating: 1 });
         });
 
-        it('has another generation after each change of an image, whoever made it', async function () {
+        it('has another generation after each change of an image, whoever made it, or never tells one', async () => {
             const seen = [images().generation()];
-            if (seen[0] === undefined) {
-                this.skip();
-            }
             const other = await subject.another();
             await images().commit({ put: [{ raw: testImage(1) }] });
             seen.push(images().generation());
+            if (seen[0] === undefined) {
+                assert.equal(seen[1], undefined);
+                return;
+            }
             await other.images.commit({ put: [{ raw: testImage(2) }] });
             seen.push(images().generation());
             await other.images.commit({ delete: [{ uuid: testUuid(2) }] });

@@ -1,0 +1,73 @@
+/** Failures of Moray's client in our own terms (moray.md §3). */
+import { ApiError } from '../errors';
+import { MorayError } from './moray-client/errors';
+import { sqlStateOf } from './moray-client/sql-state';
+
+const DISK_FULL = '53100';
+const INSUFFICIENT_PRIVILEGE = '42501';
+
+/** Classes of SQLSTATE that tell of the database's state, not of a fault in what it was asked. */
+const STATE_CLASSES: ReadonlySet<string> = new Set([
+    '08',
+    '25',
+    '28',
+    '3D',
+    '40',
+    '53',
+    '55',
+    '57',
+    '58',
+    'F0',
+    'XX',
+]);
+
+/** What the operator can do, by SQLSTATE; what is not among them ends by itself or is a matter of the network. */
+const REMEDIES: Readonly<Record<string, string>> = {
+    '28P01': 'the database refuses the password: see user and password in config.moray.pg',
+    '28000': 'the database lets this role not in from here: see user in config.moray.pg, and pg_hba.conf',
+    '3D000': 'there is no such database: create it, or see database in config.moray.pg',
+    [INSUFFICIENT_PRIVILEGE]:
+        'the role may not read, write or create what it has to: make it the owner of the database and its tables, or ' +
+        'grant it CREATE on the schema',
+    [DISK_FULL]: 'the disk of the database is full',
+    '53300':
+        'the database has no connection left: raise its max_connections, or lower config.moray.pg.pool.size',
+};
+
+/** What the rest of the server sees of a failure; any error that is no such failure stays as it is. */
+export function inOurTerms(error: unknown): unknown {
+    if (!(error instanceof MorayError)) {
+        return error;
+    }
+    const { outcomeUnknown } = error.details;
+    const sqlState = sqlStateOf(error);
+    if (sqlState === DISK_FULL) {
+        return new ApiError(
+            'InsufficientStorage',
+            'The disk that holds the image database is full; nothing was changed.',
+            { cause: error },
+        );
+    }
+    if (error.name === 'NoDatabasePeersError') {
+        return unavailable('The image database cannot be reached at the moment; try again later.', error);
+    }
+    if (error.name === 'QueryTimeoutError') {
+        return unavailable('The image database took too long to answer; try again later.', error);
+    }
+    const isState =
+        sqlState === INSUFFICIENT_PRIVILEGE ||
+        (sqlState !== undefined && STATE_CLASSES.has(sqlState.slice(0, 2)));
+    return isState || outcomeUnknown === true
+        ? unavailable('The image database cannot be used at the moment; try again later.', error)
+        : error;
+}
+
+export function unavailable(message: string, cause?: unknown): ApiError {
+    return new ApiError('ServiceUnavailableError', message, { cause });
+}
+
+/** What can be done about a failure; undefined if nothing is known. */
+export function remedyOf(error: unknown): string | undefined {
+    const sqlState = sqlStateOf(error);
+    return sqlState === undefined ? undefined : REMEDIES[sqlState];
+}

@@ -1,0 +1,325 @@
+/** The images in Moray's bucket (moray.md §1.3, §2, §4). */
+import type { Clock } from '../clock';
+import type { ImageChange, ImageFilter, ImageQuery, ImageStore, StoredImage } from './driver';
+import { compareBytes, textOf } from './image-values';
+import { comparePlaces, isInRange, matches } from './image-match';
+import type { Row, Session } from './moray-client/types';
+import { applyChange, findDependents, FirstInsertLost, isOutcomeUnknown, type Applied } from './moray-commit';
+import { IMAGES_TABLE, type ImagesLayout } from './moray-layout';
+import { happened } from './moray-outcome';
+import type { Pending } from './moray-pending';
+import { conditionsOf, isAnswered, partsOf, selectPositions } from './moray-query';
+import type { Reach, Reached, ReachLog } from './moray-reach';
+import { isSame, recordColumns, versionOf } from './moray-record';
+import { RememberedRecords } from './moray-remembered';
+import { named } from './moray-statements';
+import { Unpublished } from './moray-unpublished';
+
+/** Least rows read at a time where not all of them may be in the answer. */
+const BATCH = 200;
+
+/** How often a list is read again because records were changed between the look at the index and that at them. */
+const LOOKS = 4;
+
+const EXPIRING: ImageFilter[] = [{ state: 'creating' }, { state: 'failed' }];
+
+export interface MorayImagesParts {
+    reach: Reach;
+    pending: Pending;
+    clock: Clock;
+    log: ReachLog;
+}
+
+export class MorayImages implements ImageStore {
+    readonly #parts: MorayImagesParts;
+    readonly #records: RememberedRecords;
+    readonly #unpublished: Unpublished;
+
+    constructor(parts: MorayImagesParts) {
+        this.#parts = parts;
+        this.#records = new RememberedRecords(parts.log);
+        this.#unpublished = new Unpublished(() => parts.clock.now());
+    }
+
+    /** It cannot be told: others write the same table without a word to us. */
+    generation(): undefined {
+        return undefined;
+    }
+
+    async get(uuid: string): Promise<StoredImage | undefined> {
+        return this.#parts.reach.use(async ({ connections, layout }) => {
+            if (this.#records.has(uuid)) {
+                const { rows } = await connections.query(
+                    named(`SELECT _key, _etag, _mtime FROM ${IMAGES_TABLE} WHERE _key = $1`, [uuid]),
+                );
+                const known = rows[0] && this.#records.find(versionOf(rows[0]));
+                if (!rows[0] || known) {
+                    return known?.image;
+                }
+            }
+            const { rows } = await connections.query(
+                named(`SELECT ${recordColumns(layout)} FROM ${IMAGES_TABLE} WHERE _key = $1`, [uuid]),
+            );
+            return rows[0] && this.#records.read(rows[0], layout);
+        });
+    }
+
+    async query(query: ImageQuery): Promise<StoredImage[]> {
+        if (query.anyOf.length === 0) {
+            return [];
+        }
+        return this.#parts.reach.use(({ connections, layout }) =>
+            layout.isUsable('published_at')
+                ? this.#inOrder(connections, layout, query)
+                : this.#byScan(connections, layout, query),
+        );
+    }
+
+    /** Along the index of `published_at`, or of what else is asked for, until the list is full. */
+    async #inOrder(session: Session, layout: ImagesLayout, query: ImageQuery): Promise<StoredImage[]> {
+        const isExact = query.anyOf.every((filter) => isAnswered(filter, layout));
+        const found: StoredImage[] = [];
+        let { after } = query;
+        for (;;) {
+            const left = query.limit - found.length;
+            const limit = isExact ? left : Math.max(left, BATCH);
+            const page = { ...query, ...(after && { after }), limit };
+            const { rows, images } = await this.#page(session, layout, page);
+            const wanted = isExact
+                ? images
+                : images.filter(({ raw }) => query.anyOf.some((filter) => matches(raw, filter)));
+            found.push(...wanted.slice(0, left));
+            const last = rows.at(-1);
+            if (!last || rows.length < limit || found.length >= query.limit) {
+                return found;
+            }
+            after = placeOf(last);
+        }
+    }
+
+    /** One page of rows with the images of those that can be read, as they all were at one moment. */
+    async #page(
+        session: Session,
+        layout: ImagesLayout,
+        query: ImageQuery,
+    ): Promise<{ rows: readonly Row[]; images: StoredImage[] }> {
+        for (let look = 1; look <= LOOKS; look++) {
+            const rows = await this.#positions(session, layout, query);
+            const images = await this.#load(session, layout, rows);
+            if (images) {
+                return { rows, images };
+            }
+        }
+        // Others write all the time: the records are read along with their places, known or not.
+        const { text, values } = selectPositions(query, layout, undefined);
+        const columns = `${recordColumns(layout)}, published_at`;
+        const { rows } = await session.query({
+            text: `SELECT ${columns} FROM ${IMAGES_TABLE} WHERE _key IN (SELECT _key FROM (${text}) AS found)`,
+            values,
+        });
+        const sorted = [...rows].sort((a, b) => comparePlaces(query.order, placeOf(a), placeOf(b)));
+        const images = sorted.map((row) => this.#records.read(row, layout));
+        return { rows: sorted, images: images.filter((image) => image !== undefined) };
+    }
+
+    async #positions(session: Session, layout: ImagesLayout, query: ImageQuery): Promise<readonly Row[]> {
+        const parts = partsOf(query);
+        if (query.order === 'desc' && parts.length > 1) {
+            // Unpublished images come last: mostly the published ones are enough.
+            const { text, values } = selectPositions(query, layout, undefined, ['published']);
+            const { rows } = await session.query(named(text, values));
+            if (rows.length >= query.limit) {
+                return rows;
+            }
+        }
+        if (parts.length === 0) {
+            return [];
+        }
+        const unpublished = parts.includes('unpublished') ? this.#unpublished.rows(session) : undefined;
+        const { text, values } = selectPositions(query, layout, unpublished, parts);
+        return (await session.query(named(text, values))).rows;
+    }
+
+    /** The images of rows, of exactly their versions; undefined if some are no longer what they were. */
+    async #load(
+        session: Session,
+        layout: ImagesLayout,
+        rows: readonly Row[],
+    ): Promise<StoredImage[] | undefined> {
+        const images: (StoredImage | undefined)[] = [];
+        const missing = new Map<string, number>();
+        for (const [index, row] of rows.entries()) {
+            const version = versionOf(row);
+            const known = this.#records.find(version);
+            if (!known) {
+                missing.set(version.uuid, index);
+            }
+            images.push(known?.image);
+        }
+        if (missing.size > 0) {
+            const text = `SELECT ${recordColumns(layout)} FROM ${IMAGES_TABLE} WHERE _key = ANY($1::text[])`;
+            const read = await session.query(named(text, [[...missing.keys()]]));
+            for (const row of read.rows) {
+                const version = versionOf(row);
+                const index = missing.get(version.uuid) ?? -1;
+                const looked = rows[index];
+                if (looked && isSame(versionOf(looked), version)) {
+                    images[index] = this.#records.read(row, layout);
+                    missing.delete(version.uuid);
+                }
+            }
+        }
+        return missing.size > 0 ? undefined : images.filter((image) => image !== undefined);
+    }
+
+    /** By a look at every row that may be meant, for a bucket without `published_at`. */
+    async #byScan(session: Session, layout: ImagesLayout, query: ImageQuery): Promise<StoredImage[]> {
+        let best: StoredImage[] = [];
+        for await (const images of this.#scan(session, layout, query.anyOf)) {
+            const wanted = images.filter((image) => isInRange(query, image));
+            best = [...best, ...wanted]
+                .sort((a, b) => comparePlaces(query.order, a, b))
+                .slice(0, query.limit);
+        }
+        return best;
+    }
+
+    /** All images that meet any of the filters, in pages by uuid. */
+    async *#scan(
+        session: Session,
+        layout: ImagesLayout,
+        anyOf: readonly ImageFilter[],
+    ): AsyncGenerator<StoredImage[], undefined> {
+        let after = '';
+        for (;;) {
+            const values: unknown[] = [after];
+            const bind = (value: unknown) => `$${values.push(value)}`;
+            const meets = anyOf.map((filter) => {
+                const { conditions } = conditionsOf(filter, layout, bind);
+                return conditions.length > 0 ? `(${conditions.join(' AND ')})` : 'true';
+            });
+            const key = layout.ordered('_key');
+            const { rows } = await session.query({
+                text:
+                    `SELECT ${recordColumns(layout)} FROM ${IMAGES_TABLE} ` +
+                    `WHERE ${key} > $1 AND (${meets.join(' OR ')}) ORDER BY ${key} LIMIT ${bind(BATCH)}`,
+                values,
+            });
+            const images = rows
+                .map((row) => this.#records.read(row, layout))
+                .filter((image) => image !== undefined)
+                .filter(({ raw }) => anyOf.some((filter) => matches(raw, filter)));
+            yield images;
+            const last = rows.at(-1);
+            if (!last || rows.length < BATCH) {
+                return;
+            }
+            after = String(last._key);
+        }
+    }
+
+    async commit(change: ImageChange): Promise<StoredImage[]> {
+        return this.#parts.reach.use(async (reached) => {
+            for (let attempt = 1; ; attempt++) {
+                try {
+                    return await this.#commitOnce(reached, change);
+                } catch (error) {
+                    if (!(error instanceof FirstInsertLost) || attempt === LOOKS) {
+                        throw error;
+                    }
+                }
+            }
+        });
+    }
+
+    async #commitOnce({ connections, layout }: Reached, change: ImageChange): Promise<StoredImage[]> {
+        const { pending, clock, log } = this.#parts;
+        let applied: Applied | undefined;
+        try {
+            const { written } = await connections.transaction(async (session) => {
+                applied = undefined;
+                return (applied = await applyChange(session, change, { layout, pending, now: clock.now() }));
+            });
+            return written;
+        } catch (error) {
+            if (!applied || !isOutcomeUnknown(error)) {
+                throw error;
+            }
+            const outcome = await happened(connections, { change, ...applied });
+            const images = applied.written.map(({ uuid }) => uuid);
+            log.warn(
+                { err: error, images, happened: outcome },
+                'the connection to the database was lost during a commit',
+            );
+            if (outcome !== true) {
+                throw error;
+            }
+            return applied.written;
+        }
+    }
+
+    async dependents(
+        uuid: string,
+        { channel, first }: { channel?: string; first: number },
+    ): Promise<{ count: number; uuids: string[] }> {
+        return this.#parts.reach.use(({ connections, layout }) =>
+            findDependents(connections, layout, { uuid, channel, first }),
+        );
+    }
+
+    async expired(now: string, limit: number): Promise<StoredImage[]> {
+        return this.#parts.reach.use(async ({ connections, layout }) => {
+            const found: StoredImage[] = [];
+            if (layout.isUsable('expires_at') && layout.isUsable('state')) {
+                const at = layout.ordered('expires_at');
+                const { rows } = await connections.query(
+                    named(
+                        `SELECT ${recordColumns(layout)} FROM ${IMAGES_TABLE} ` +
+                            `WHERE ${at} <= $1 AND state IN ('creating', 'failed') ` +
+                            `ORDER BY ${at}, ${layout.ordered('_key')} LIMIT $2`,
+                        [now, limit],
+                    ),
+                );
+                found.push(...this.#read(rows, layout));
+            } else {
+                for await (const images of this.#scan(connections, layout, EXPIRING)) {
+                    found.push(...images.filter(({ raw }) => hasExpired(raw.expires_at, now)));
+                }
+                found.sort((a, b) => compareBytes(String(a.raw.expires_at), String(b.raw.expires_at)));
+            }
+            return found.slice(0, limit);
+        });
+    }
+
+    #read(rows: readonly Row[], layout: ImagesLayout): StoredImage[] {
+        return rows.map((row) => this.#records.read(row, layout)).filter((image) => image !== undefined);
+    }
+
+    async countByState(): Promise<Record<string, number>> {
+        return this.#parts.reach.use(async ({ connections, layout }) => {
+            if (layout.isUsable('state')) {
+                const { rows } = await connections.query(
+                    named(
+                        `SELECT state, count(*) AS count FROM ${IMAGES_TABLE} WHERE state IS NOT NULL GROUP BY state`,
+                    ),
+                );
+                return Object.fromEntries(rows.map(({ state, count }) => [String(state), Number(count)]));
+            }
+            const counts: Record<string, number> = {};
+            for await (const images of this.#scan(connections, layout, [{}])) {
+                for (const { raw } of images) {
+                    counts[raw.state] = (counts[raw.state] ?? 0) + 1;
+                }
+            }
+            return counts;
+        });
+    }
+}
+
+function placeOf(row: Row): { publishedAt: string; uuid: string } {
+    return { publishedAt: textOf(row.published_at) ?? '', uuid: String(row._key) };
+}
+
+function hasExpired(expiresAt: unknown, now: string): boolean {
+    return typeof expiresAt === 'string' && compareBytes(expiresAt, now) <= 0;
+}
