@@ -170,6 +170,29 @@ export class Connection {
     }
 }
 
+/**
+ * Whether another process has the database file open. This one must not: SQLite folds the write-ahead log away only
+ * for a process that is alone. Whoever opens the file next makes a new one.
+ *
+ * @throws ApiError if the file cannot be used
+ */
+export function isUsedElsewhere(file: string): boolean {
+    const sqlite = attempt(file, () => openSqlite(file));
+    try {
+        sqlite.exec(`PRAGMA busy_timeout = ${NATIVE_WAIT}`);
+        sqlite.exec('PRAGMA journal_mode = DELETE');
+        return false;
+    } catch (error) {
+        const code = sqliteCode(error);
+        if (code === SQLITE.BUSY || code === SQLITE.LOCKED) {
+            return true;
+        }
+        throw inOurTerms(error, file);
+    } finally {
+        sqlite.close();
+    }
+}
+
 function attempt<T>(file: string, work: () => T): T {
     try {
         return work();

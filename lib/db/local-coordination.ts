@@ -1,7 +1,7 @@
 /** Leases and the replay memory of the embedded database, rows that a reboot may forget; and when tasks were done. */
 import type { LeaseStore, ReplayStore, TaskStore } from './driver';
 import type { Connection } from './local-connection';
-import { readMeta, writeMeta } from './local-schema';
+import { readMeta, TASK_PREFIX, writeMeta } from './local-schema';
 
 const SQL = {
     acquire:
@@ -39,12 +39,12 @@ export class LocalTasks implements TaskStore {
     constructor(private readonly connection: Connection) {}
 
     async doneAt(name: string): Promise<number | undefined> {
-        const at = await this.connection.read(() => readMeta(this.connection, `done:${name}`));
+        const at = await this.connection.read(() => readMeta(this.connection, TASK_PREFIX + name));
         return at === undefined ? undefined : Number(at);
     }
 
     async done(name: string, now: number): Promise<void> {
-        await this.connection.write(() => writeMeta(this.connection, `done:${name}`, String(now)));
+        await this.connection.write(() => writeMeta(this.connection, TASK_PREFIX + name, String(now)));
     }
 }
 

@@ -92,7 +92,7 @@ export class LocalPending implements PendingStore {
     }
 }
 
-function toObject([id, image, storage, key]: SqlRow): PendingObject {
+export function toObject([id, image, storage, key]: SqlRow): PendingObject {
     return {
         id: String(id),
         image: String(image),

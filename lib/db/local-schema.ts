@@ -146,6 +146,13 @@ export function writeMeta(connection: Connection, name: string, value: string): 
         .run([name, value]);
 }
 
+export function deleteMeta(connection: Connection, name: string): void {
+    connection.prepare('DELETE FROM meta WHERE name = ?').run([name]);
+}
+
+/** What the names of meta values begin with that tell when a task was last done. */
+export const TASK_PREFIX = 'done:';
+
 /** The file was made by a newer version of the program. */
 export class SchemaTooNew extends Error {
     override readonly name = 'SchemaTooNew';

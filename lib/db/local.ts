@@ -5,6 +5,7 @@
 import path from 'node:path';
 import type { Clock } from '../clock';
 import { ApiError } from '../errors';
+import { assertInUse, COPY_MARK, parseMark } from './copy-side';
 import type { Database } from './driver';
 import { Connection } from './local-connection';
 import { LocalLeases, LocalReplay, LocalTasks } from './local-coordination';
@@ -75,17 +76,24 @@ export class LocalDatabase implements Database {
     get replay(): LocalReplay {
         return this.opened.replay;
     }
+    get connection(): Connection {
+        return this.opened.connection;
+    }
     get rawFiles(): RawFiles {
         return this.opened.rawFiles;
     }
 
     /**
      * Opens the file and sees to the original server's `.raw` files: imports them at the first start, and refuses
-     * when new ones have turned up since. @throws UnseenRawFiles, SchemaTooNew, NetworkFilesystem, ApiError
+     * when new ones have turned up since.
+     *
+     * @throws UnseenRawFiles, SchemaTooNew, NetworkFilesystem, UnfinishedCopy, DatabaseMoved, ApiError
      */
     async open(): Promise<void> {
         await this.connect();
         try {
+            const { connection } = this.opened;
+            assertInUse(this.type, parseMark(await connection.read(() => readMeta(connection, COPY_MARK))));
             await this.seeToRawFiles();
         } catch (error) {
             await this.close();
@@ -93,7 +101,7 @@ export class LocalDatabase implements Database {
         }
     }
 
-    /** Opens the file without looking at `.raw` files. */
+    /** Opens the file without looking at `.raw` files, nor whether servers may use it. */
     async connect(): Promise<void> {
         const { databaseDir, dataDir, clock } = this.options;
         await prepareFolder(databaseDir);

@@ -22,6 +22,7 @@ export interface ClockLog {
 
 export class DatabaseClock {
     #ahead = 0;
+    #isMeasured = false;
     #isWarned = false;
 
     constructor(
@@ -32,6 +33,11 @@ export class DatabaseClock {
     /** By how many ms the database's clock is ahead of this host's. */
     get ahead(): number {
         return this.#ahead;
+    }
+
+    /** Whether it is known at all. */
+    get isMeasured(): boolean {
+        return this.#isMeasured;
     }
 
     /** A time of this host in that of the database. */
@@ -54,6 +60,7 @@ export class DatabaseClock {
         const took = performance.now() - begun;
         if (took <= SLOWEST) {
             const ahead = Math.round(answer.time - (this.clock.now() - took / 2));
+            this.#isMeasured = true;
             this.#ahead = Math.abs(ahead) < LEAST ? 0 : ahead;
             this.#warn(ahead);
         }

@@ -131,6 +131,6 @@ function idsOf(rows: readonly Row[]): Set<string> {
     return new Set(rows.map(({ id }) => String(id)));
 }
 
-function toObject({ id, image, storage, key }: Row): PendingObject {
+export function toObject({ id, image, storage, key }: Row): PendingObject {
     return { id: String(id), image: String(image), storage: storage as StorageType, key: String(key) };
 }

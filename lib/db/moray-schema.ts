@@ -2,6 +2,9 @@
  * The server's own tables beside Moray's buckets. Moray and its tools find buckets in `buckets_config`, so they never
  * see these; nor does anything here look into that table.
  */
+import { ApiError } from '../errors';
+import { assertInUse, COPY_MARK, parseMark } from './copy-side';
+import { MorayError } from './moray-client/errors';
 import type { Connections, Session } from './moray-client/types';
 
 /** Raised with every change of the tables; a database with a higher one is refused. */
@@ -54,6 +57,9 @@ const SCHEMA = [
     'CREATE INDEX imgapi_server_replay_expires_idx ON imgapi_server_replay (expires)',
 ];
 
+/** The first of the tables: if it is there, all are. */
+export const META_TABLE = 'imgapi_server_meta';
+
 /** The tables were made by a newer version of the program. */
 export class MoraySchemaTooNew extends Error {
     override readonly name = 'MoraySchemaTooNew';
@@ -85,46 +91,77 @@ export async function writeMeta(session: Session, name: string, value: string): 
     });
 }
 
-/** Whether somebody has made the tables. Writes nothing. */
-export async function hasSchema(session: Session): Promise<boolean> {
+export async function deleteMeta(session: Session, name: string): Promise<void> {
+    await session.query({ text: 'DELETE FROM imgapi_server_meta WHERE name = $1', values: [name] });
+}
+
+/** Whether the table is there. Writes nothing. */
+export async function hasTable(session: Session, table: string): Promise<boolean> {
     const { rows } = await session.query({
         // Not to_regclass: a connection remembers names that were not there, and hears of new ones late.
         text:
             'SELECT EXISTS (SELECT 1 FROM pg_catalog.pg_tables WHERE schemaname = ANY (current_schemas(false)) ' +
-            "AND tablename = 'imgapi_server_meta') AS is_there",
+            'AND tablename = $1) AS is_there',
+        values: [table],
     });
     return rows[0]?.is_there === true;
+}
+
+export interface SchemaOptions {
+    /** Take a database that a copy has marked as not to be used (copy-side.ts). */
+    readonly isMarkIgnored?: boolean;
 }
 
 /**
  * The id of the database. Writes nothing.
  *
- * @throws MoraySchemaTooNew; Error if the row is lost
+ * @throws ApiError ServiceUnavailableError because of a MoraySchemaTooNew, UnfinishedCopy or DatabaseMoved, or because
+ * the id is lost
  */
-export async function readDatabaseId(session: Session): Promise<string> {
-    const version = Number(await readMeta(session, 'schema_version'));
-    if (version > SCHEMA_VERSION) {
-        throw new MoraySchemaTooNew(version);
+export async function readDatabaseId(
+    session: Session,
+    { isMarkIgnored = false }: SchemaOptions = {},
+): Promise<string> {
+    try {
+        const version = Number(await readMeta(session, 'schema_version'));
+        if (version > SCHEMA_VERSION) {
+            throw new MoraySchemaTooNew(version);
+        }
+        if (!isMarkIgnored) {
+            assertInUse('moray', parseMark(await readMeta(session, COPY_MARK)));
+        }
+        const id = await readMeta(session, 'id');
+        if (id === undefined) {
+            throw new Error('The database has lost its id (row "id" of table "imgapi_server_meta").');
+        }
+        return id;
+    } catch (cause) {
+        throw cause instanceof MorayError
+            ? cause
+            : new ApiError(
+                  'ServiceUnavailableError',
+                  'This server may not use the image database; its log says why.',
+                  { cause },
+              );
     }
-    const id = await readMeta(session, 'id');
-    if (id === undefined) {
-        throw new Error('The database has lost its id (row "id" of table "imgapi_server_meta").');
-    }
-    return id;
 }
 
 /**
  * Makes the tables where there are none; gives the database's id. `newId` is its id if it is new.
  *
- * @throws MoraySchemaTooNew, MorayError
+ * @throws ApiError as {@link readDatabaseId} does, MorayError
  */
-export async function prepareSchema(connections: Connections, newId: string): Promise<string> {
-    if (!(await hasSchema(connections))) {
+export async function prepareSchema(
+    connections: Connections,
+    newId: string,
+    options?: SchemaOptions,
+): Promise<string> {
+    if (!(await hasTable(connections, META_TABLE))) {
         await connections.transaction(async (session) => {
             // Two processes that look at once both see nothing, and IF NOT EXISTS fails for the second one. A lock of
             // the transaction goes with it, however it ends.
             await session.query({ text: 'SELECT pg_advisory_xact_lock($1, $2)', values: CREATION_LOCK });
-            if (await hasSchema(session)) {
+            if (await hasTable(session, META_TABLE)) {
                 return;
             }
             for (const text of SCHEMA) {
@@ -134,5 +171,5 @@ export async function prepareSchema(connections: Connections, newId: string): Pr
             await writeMeta(session, 'id', newId);
         });
     }
-    return readDatabaseId(connections);
+    return readDatabaseId(connections, options);
 }
