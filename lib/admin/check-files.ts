@@ -21,7 +21,7 @@ const MOST_ERRORS = 255;
 const ATTEMPTS = 5;
 
 /** Signals that end it, with what it found so far remembered. */
-const SIGNALS = { SIGINT: 130, SIGTERM: 143 } as const;
+const SIGNALS = { SIGHUP: 129, SIGINT: 130, SIGTERM: 143 } as const;
 
 class Stopped extends Error {
     constructor(readonly exitCode: number) {
@@ -229,8 +229,9 @@ async function checkAll(
             progress.done();
         }
     } finally {
-        progress.end();
+        // First of all: the terminal may be gone.
         save(cache, context);
+        progress.end();
     }
     return run;
 }
@@ -289,8 +290,8 @@ export const checkFiles: Command = {
         { name: 'simple', short: 's', help: 'compare sizes only; remembers nothing' },
         { name: 'stor', value: 'TYPE', help: 'check the files in this storage (default local)' },
     ],
-    exits: `the number of images whose file is damaged or could not be checked, at most ${MOST_ERRORS}; 130 or 143 if a signal
-    ended it. A command line that is wrong is 1, and what keeps it from running 2: then nothing is on standard output.`,
+    exits: `the number of images whose file is damaged or could not be checked, at most ${MOST_ERRORS}; 129, 130 or 143 if a
+    signal ended it. A command line that is wrong is 1, and what keeps it from running 2: then nothing is on standard output.`,
     async run(context) {
         const { operands, output } = context;
         const wrong = operands.find((operand): boolean => !isUuid(operand));

@@ -352,23 +352,28 @@ describe('imgapiadm check-files', function () {
         assert.match(out, /0 image\(s\) corrupt/);
     });
 
-    it('remembers what it has found when a signal ends it', async () => {
-        await plant(1);
-        await plant(2, gzipSync(BYTES));
-        // It stands for a file that is very large.
-        const gzip = await fakeGzip('exec sleep 600');
-        const child = spawn(
-            process.execPath,
-            [join(__dirname, '../../bin/imgapiadm'), '-f', adm.file, 'check-files'],
-            { stdio: 'ignore', env: { ...process.env, PATH: gzip.PATH } },
-        );
-        const ended = new Promise<number | null>((resolve) => child.once('exit', resolve));
-        await gzip.started();
-        child.kill('SIGINT');
-        assert.equal(await ended, 130);
-        const cache = JSON.parse(
-            await readFile(path('imgapiadm', 'cache', 'check-files.json'), 'utf8'),
-        ) as object;
-        assert.deepEqual(Object.keys(cache), [testUuid(1)]);
-    });
+    for (const [signal, exit] of [
+        ['SIGINT', 130],
+        ['SIGHUP', 129],
+    ] as const) {
+        it(`remembers what it has found when ${signal} ends it`, async () => {
+            await plant(1);
+            await plant(2, gzipSync(BYTES));
+            // It stands for a file that is very large.
+            const gzip = await fakeGzip('exec sleep 600');
+            const child = spawn(
+                process.execPath,
+                [join(__dirname, '../../bin/imgapiadm'), '-f', adm.file, 'check-files'],
+                { stdio: 'ignore', env: { ...process.env, PATH: gzip.PATH } },
+            );
+            const ended = new Promise<number | null>((resolve) => child.once('exit', resolve));
+            await gzip.started();
+            child.kill(signal);
+            assert.equal(await ended, exit);
+            const cache = JSON.parse(
+                await readFile(path('imgapiadm', 'cache', 'check-files.json'), 'utf8'),
+            ) as object;
+            assert.deepEqual(Object.keys(cache), [testUuid(1)]);
+        });
+    }
 });
