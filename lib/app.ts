@@ -34,8 +34,15 @@ const systemClock: Clock = { now: () => Date.now(), uuid: () => randomUUID() };
 /** A running server. */
 export interface App {
     readonly address: AddressInfo;
-    /** Stops taking connections, lets transfers finish within `limits.gracefulStop`, and closes everything. */
-    stop(): Promise<void>;
+    /**
+     * Stops taking connections, lets transfers finish within `limits.gracefulStop`, and closes everything.
+     *
+     * @param patience how long idle connections stay open for one more request, in ms: who sends one just when its
+     *   connection is closed does not get an answer. 0 if nobody takes this process's place
+     */
+    stop(patience?: number): Promise<void>;
+    /** Loads again what may change while it runs. At present nothing may. */
+    reload(): void;
 }
 
 /**
@@ -167,8 +174,14 @@ export async function startApp(config: Config, log: ServerLog, processes: Proces
             log.error({ err }, 'a connection could not be accepted');
         });
         const address = await listener.listen(config.port, config.address);
-        closers.push(() => listener.stop(config.limits.gracefulStop));
-        return { address, stop: closeAll };
+        return {
+            address,
+            stop: async (patience = 0) => {
+                await listener.stop(config.limits.gracefulStop, patience);
+                await closeAll();
+            },
+            reload: () => log.info('nothing of the configuration can be loaded again while the process runs'),
+        };
     } catch (err) {
         await closeAll();
         throw err;

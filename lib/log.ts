@@ -56,7 +56,7 @@ export class LogSink {
         openSinks.add(this);
     }
 
-    /** Adds a line, given without its newline; it is written at the end of this turn of the event loop. */
+    /** Adds a line, or lines, given without the last newline; written at the end of this turn of the event loop. */
     writeLine(line: string): void {
         if (this.#add(line) && !this.#scheduled) {
             this.#scheduled = true;
@@ -65,6 +65,11 @@ export class LogSink {
                 this.#drainUnlessRetrying();
             });
         }
+    }
+
+    /** Characters that are not written yet. */
+    get waiting(): number {
+        return this.#pending.length + (this.#batch ? this.#batch.length - this.#written : 0);
     }
 
     /** Adds a line that may wait up to 20 ms for others: of a busy server's many lines, most go in one write. */

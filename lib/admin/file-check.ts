@@ -1,7 +1,7 @@
 /** Compares a stored file with what its record says. */
 import { createHash } from 'node:crypto';
 import type { RawFile } from '../manifest';
-import type { ObjectReader, StorageDriver } from '../storage/driver';
+import { DamagedObject, type ObjectReader, type StorageDriver } from '../storage/driver';
 import { decompressorFor, DecompressionTest, type Decompressor } from './decompression';
 
 export interface FileCheckOptions {
@@ -78,6 +78,11 @@ async function readThrough(
             return { damage: `is as it was uploaded, but ${verdict.reason}` };
         }
         return verdict?.kind === 'missing' && program ? { untested: program } : {};
+    } catch (error) {
+        if (error instanceof DamagedObject) {
+            return { damage: `is damaged: ${error.message.replace(/\.$/, '')}` };
+        }
+        throw error;
     } finally {
         await test?.stop();
     }

@@ -1,5 +1,5 @@
 import http from 'node:http';
-import type { AddressInfo, Socket } from 'node:net';
+import { Server as NetServer, type AddressInfo, type Socket } from 'node:net';
 import type { Server } from 'restify';
 import { ApiError, type ErrorCode } from '../errors';
 import type { LimitsConfig } from '../config/types';
@@ -74,6 +74,7 @@ function listenError(err: NodeJS.ErrnoException, port: number, address: string):
 export class Listener {
     readonly #server: http.Server;
     readonly #sockets = new Set<AnsweringSocket>();
+    #stopping = false;
 
     /** @param onError is told what goes wrong while it listens */
     constructor(
@@ -93,6 +94,10 @@ export class Listener {
         });
         const pass = (event: string) => (req: http.IncomingMessage, res: http.ServerResponse) => {
             (req.socket as AnsweringSocket)[ANSWER] = res;
+            if (this.#stopping) {
+                // The client is to know that this connection is of no more use.
+                res.shouldKeepAlive = false;
+            }
             app.server.emit(event, req, res);
         };
         this.#server.on('connection', (socket: AnsweringSocket) => {
@@ -134,15 +139,37 @@ export class Listener {
         }
     }
 
-    /** Takes no more connections, lets requests finish for at most `grace` ms, then cuts what is left. */
-    async stop(grace: number): Promise<void> {
-        const timer = setTimeout(() => this.#server.closeAllConnections(), grace);
+    /**
+     * Takes no more connections, lets requests finish for at most `grace` ms, then cuts what is left. Answers say that
+     * their connection closes.
+     *
+     * @param patience how long connections without a request stay open, in ms; at most `grace`
+     */
+    async stop(grace: number, patience: number): Promise<void> {
+        this.#stopping = true;
+        for (const { [ANSWER]: answer } of this.#sockets) {
+            if (answer?.headersSent === false) {
+                answer.shouldKeepAlive = false;
+            }
+        }
+        const cut = setTimeout(() => this.#server.closeAllConnections(), grace);
+        const patientUntil = performance.now() + patience;
         // Node closes those that are idle now and have served a request; not those that become idle, nor new ones.
-        const idle = setInterval(() => this.#closeIdle(), IDLE_CHECK_INTERVAL);
+        const idle = setInterval(() => {
+            if (performance.now() >= patientUntil) {
+                this.#closeIdle();
+            }
+        }, IDLE_CHECK_INTERVAL);
         await new Promise<void>((resolve) => {
-            this.#server.close(() => resolve());
+            const closed = () => resolve();
+            if (patience > 0) {
+                // Closes the socket that listens, and no connections.
+                NetServer.prototype.close.call(this.#server, closed);
+            } else {
+                this.#server.close(closed);
+            }
         });
-        clearTimeout(timer);
+        clearTimeout(cut);
         clearInterval(idle);
     }
 }

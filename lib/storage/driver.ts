@@ -5,6 +5,7 @@
  * them `.` or `..`, joined by `/`. Objects are written whole and never changed. A backend that cannot be reached
  * throws StorageIsDown, a full one InsufficientStorage.
  */
+import { ApiError } from '../errors';
 import type { StorageType } from '../manifest';
 
 export interface ObjectInfo {
@@ -61,6 +62,16 @@ export interface ObjectReader {
      * aborts the signal: until then it holds a file or a connection open.
      */
     readonly body: AsyncIterable<Buffer>;
+}
+
+/**
+ * What the body of a reader throws in the place of the last chunk if the bytes do not have the digest that the storage
+ * itself keeps of the object: they were damaged there, or on the way.
+ */
+export class DamagedObject extends ApiError {
+    constructor(message: string) {
+        super('StorageIsDown', message);
+    }
 }
 
 export interface PresignOptions {

@@ -1,6 +1,7 @@
 /** The bytes of an object of Manta, whatever happens to the connections they come over. */
 import { createHash, type Hash } from 'node:crypto';
 import { giveBuffer, takeBuffer } from './buffer-pool';
+import { DamagedObject } from './driver';
 import type { MantaAnswer, MantaClient } from './manta-client';
 import { MantaFailure, storageError } from './manta-failure';
 
@@ -150,8 +151,8 @@ export class MantaBody implements AsyncIterableIterator<Buffer> {
         if (this.#given === length && this.#hash !== undefined) {
             const received = this.#hash.digest('base64');
             if (received !== contentMD5) {
-                throw new MantaFailure(
-                    `Manta sent an object with the MD5 ${received}, but stores it with ${contentMD5 ?? ''}.`,
+                throw new DamagedObject(
+                    `Manta sent other bytes than it has stored: their MD5 is ${received} instead of ${contentMD5 ?? ''}.`,
                 );
             }
         }

@@ -298,6 +298,13 @@ describe('imgapiadm check-files', function () {
                 out,
                 new RegExp(`the file http://.*/stor/imgapi/images/.*/${testUuid(2)}/file0 has`),
             );
+            await manta.damage(`/imgapi/stor/imgapi/${imageKey(testUuid(1), 'file0')}`);
+            assert.match(
+                (await check('--stor', 'manta', '-f')).out,
+                new RegExp(
+                    `${testUuid(1)}/file0 is damaged: Manta sent other bytes than it has stored: .*[^.]\n`,
+                ),
+            );
             // What was good there says nothing about a copy of it elsewhere.
             await plant(1, Buffer.from(BYTES).fill('X', 100, 101));
             await database.images.commit({ put: [{ raw: testImage(1, { files: [fileOf(BYTES)] }) }] });

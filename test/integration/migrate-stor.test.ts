@@ -142,6 +142,21 @@ describe('imgapiadm migrate-stor', function () {
         assert.deepEqual((await storages(made))[1], 'manta');
     });
 
+    it('names what Manta has damaged, leaves it there, and goes on', async () => {
+        const made = await images(3);
+        assert.equal((await migrate('--to', 'manta')).code, 0);
+        await manta.damage(
+            manta.objects.find((path) => path.includes(`/images/${made[0]?.uuid.slice(0, 3)}/`)) ?? '',
+        );
+        const { code, out, err } = await migrate('--to', 'local');
+        assert.equal(code, 1, err);
+        assert.match(
+            err,
+            new RegExp(`^${made[0]?.uuid} .*: stays in manta: The stored file .* is damaged\\.\n$`),
+        );
+        assert.match(out, /Moved the files of 2 image\(s\) to local; 1 stay where they are\.\n$/);
+    });
+
     it('reaches images in whatever channel they are', async () => {
         const made = await images(2, { channels: CHANNELS });
         const other = CHANNELS.find((channel) => channel.default !== true)?.name ?? '';

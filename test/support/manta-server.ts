@@ -4,7 +4,7 @@
  */
 import { randomUUID } from 'node:crypto';
 import { once } from 'node:events';
-import { mkdtemp, readFile, rm } from 'node:fs/promises';
+import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import http, { type IncomingMessage, type RequestListener, type ServerResponse } from 'node:http';
 import https from 'node:https';
 import type { AddressInfo, Server, Socket } from 'node:net';
@@ -111,6 +111,14 @@ export class MantaServer {
     /** Puts an empty object under a path, past the protocol. */
     plant(path: string): void {
         this.#objects.plant(path);
+    }
+
+    /** Changes the bytes of an object, as a failing disk does: what is known of it stays. */
+    async damage(path: string): Promise<void> {
+        const entry = this.#tree.get(path);
+        if (entry?.type === 'object' && entry.file !== undefined) {
+            await writeFile(join(this.#folder, entry.file), Buffer.alloc(entry.size));
+        }
     }
 
     /** Takes an entry away, past the protocol. */

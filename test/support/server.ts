@@ -45,6 +45,8 @@ export class TestServer {
         readonly url: string,
         readonly dataDir: string,
         readonly child: ChildProcess,
+        /** What it was started with; to be changed before it loads it again. */
+        readonly configFile: string,
         private readonly cleanUp: () => Promise<void>,
     ) {}
 
@@ -91,7 +93,7 @@ export class TestServer {
                     ),
                 );
             });
-            const server = new TestServer(url, dataDir, child, folder.remove);
+            const server = new TestServer(url, dataDir, child, file, folder.remove);
             server.log.push(...early);
             lines.on('line', (line) => {
                 server.log.push(parseRecord(line));

@@ -1,0 +1,36 @@
+/** What parent and workers say to each other, over the channel that Node.js gives them. */
+import type { AddressInfo } from 'node:net';
+import type { Config } from '../config/types';
+import type { Gathered } from './driver';
+
+/** What a worker is started with: checked by the parent, so that a worker that takes the place of another one gets the same. */
+export interface Settings {
+    readonly config: Config;
+    /** How much is logged. */
+    readonly verbosity: { readonly level: string | number; readonly source: boolean };
+}
+
+export type ToWorker =
+    | { readonly kind: 'start'; readonly settings: Settings }
+    /** Finish what is under way, and end. @see App.stop */
+    | { readonly kind: 'stop'; readonly patience: number }
+    | { readonly kind: 'ask'; readonly id: number; readonly about: string; readonly question: unknown }
+    | { readonly kind: 'gathered'; readonly id: number; readonly gathered: readonly Gathered<unknown>[] }
+    | { readonly kind: 'grant'; readonly count: number }
+    | { readonly kind: 'refuse'; readonly id: number }
+    | { readonly kind: 'tighten'; readonly on: boolean };
+
+export type FromWorker =
+    /** It takes connections. */
+    | { readonly kind: 'up'; readonly address: AddressInfo }
+    | {
+          readonly kind: 'gather';
+          readonly id: number;
+          readonly about: string;
+          readonly question: unknown;
+          readonly within: number;
+      }
+    | { readonly kind: 'answer'; readonly id: number; readonly gathered: Gathered<unknown> }
+    | { readonly kind: 'want'; readonly id: number }
+    | { readonly kind: 'cancel'; readonly id: number }
+    | { readonly kind: 'give-back'; readonly count: number; readonly confirms: boolean };

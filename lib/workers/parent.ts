@@ -1,0 +1,303 @@
+import cluster from 'node:cluster';
+import type { AddressInfo } from 'node:net';
+import { availableParallelism } from 'node:os';
+import { setTimeout as sleep } from 'node:timers/promises';
+import type { LogLevel } from 'bunyan';
+import type { ClusterConfig } from '../config/types';
+import type { ServerLog } from '../log';
+import type { PermitSource } from './driver';
+import { Gatherings } from './gatherings';
+import type { FromWorker, Settings } from './message';
+import { PermitPool } from './permit-pool';
+import { WorkerHandle } from './worker-handle';
+
+/** A worker that was up for less than this has died at once, in ms. */
+const AT_ONCE = 10_000;
+/** Before another one is started after two in a row have died at once, in ms; doubled for each further one. */
+const FIRST_DELAY = 1000;
+const LONGEST_DELAY = 30_000;
+
+/** How long a worker that is replaced leaves idle connections open, in ms: most clients send something by then. */
+const ROLL_PATIENCE = 5000;
+
+/** A worker that has not ended so long after it had to is killed, in ms. */
+const OVERDUE = 30_000;
+
+/** How long workers that are killed may take to be gone, in ms. */
+const KILLED_WITHIN = 2000;
+
+/** How many workers a configuration asks for. */
+export function workerCount({ workers }: ClusterConfig): number {
+    return workers === 'auto' ? availableParallelism() : workers;
+}
+
+export interface ParentOptions {
+    /** Reads the configuration again. @throws Error that says what is wrong with it */
+    load: () => Settings;
+    log: ServerLog;
+}
+
+/**
+ * The parent of the workers of a server: it starts them, shares the listener and the permits among them, gathers their
+ * logs and answers, and replaces those that end. Of images, database and storages it knows nothing.
+ *
+ * Connections are accepted here and handed to the workers in turn (`SCHED_RR`). Were all workers to accept from one
+ * socket, Linux would give most connections to whoever was awake, and a few long-lived ones of a proxy could all be on
+ * the same worker; here, one that is busy is passed over, and none is lost when a worker stops listening: it goes to the
+ * next. That costs some time of the parent for each connection, and nothing for the requests on it.
+ */
+export class Parent {
+    readonly #load: () => Settings;
+    readonly #log: ServerLog;
+    readonly #workers = new Map<WorkerHandle, PermitSource>();
+    readonly #gatherings = new Gatherings();
+    readonly #timers = new Set<NodeJS.Timeout>();
+    #settings: Settings;
+    readonly #pool: PermitPool;
+    #address: AddressInfo | undefined;
+    /** The port was chosen by the system, and nobody listens on it any more: the next worker asks for this one. */
+    #portLost = false;
+    #diedAtOnce = 0;
+    #started = false;
+    #stopping = false;
+    #rolling = false;
+    #rollsWanted = 0;
+
+    constructor(settings: Settings, { load, log }: ParentOptions) {
+        this.#settings = settings;
+        this.#load = load;
+        this.#log = log;
+        this.#pool = new PermitPool(settings.config.limits);
+        cluster.schedulingPolicy = cluster.SCHED_RR;
+        cluster.setupPrimary({
+            args: process.argv.slice(2),
+            // What Node.js itself says when it has to end goes where that of the parent would.
+            stdio: ['ignore', 'pipe', 'inherit', 'ipc'],
+        });
+    }
+
+    /** A method, because it changes while something is waited for. */
+    #isStopping(): boolean {
+        return this.#stopping;
+    }
+
+    /** Those that take connections or are about to. */
+    get #serving(): WorkerHandle[] {
+        return [...this.#workers.keys()].filter(({ standing }) => standing === 'serving');
+    }
+
+    /**
+     * Starts the workers: one, which prepares the database if need be, then the others.
+     *
+     * @returns whether they are up; if not, the log has the reason
+     */
+    async start(): Promise<boolean> {
+        const first = this.#fork(this.#settings);
+        if ((await first.up) === undefined) {
+            const { code, signal } = await first.ended;
+            if (signal !== null || code === null) {
+                this.#log.error(
+                    { worker: first.pid, code, signal },
+                    'error starting up: a worker was killed',
+                );
+            }
+            return false;
+        }
+        this.#started = true;
+        this.#fill();
+        await Promise.all(this.#serving.map(({ up }) => up));
+        if (this.#rollsWanted > 0) {
+            this.roll();
+        }
+        return true;
+    }
+
+    /** Starts what is missing. */
+    #fill(): void {
+        const missing = workerCount(this.#settings.config.cluster) - this.#serving.length;
+        for (let count = 0; count < missing && !this.#stopping; count++) {
+            this.#fork(this.#settings);
+        }
+    }
+
+    #fork(settings: Settings): WorkerHandle {
+        const { config } = settings;
+        const known = this.#address?.port ?? 0;
+        this.#portLost ||= known !== 0 && this.#serving.every(({ upSince }) => upSince === undefined);
+        const port = config.port === 0 && this.#portLost ? known : config.port;
+        const worker = new WorkerHandle(settings, port, this.#log.sink, (from, message) =>
+            this.#hear(from, message),
+        );
+        this.#workers.set(worker, this.#pool.attach(worker));
+        void worker.up.then((address) => address && this.#isUp(worker, address));
+        void worker.ended.then((ending) => this.#hasEnded(worker, ending));
+        return worker;
+    }
+
+    #isUp(worker: WorkerHandle, address: AddressInfo): void {
+        this.#log.info({ worker: worker.pid }, 'a worker is up');
+        if (address.address !== this.#address?.address || address.port !== this.#address.port) {
+            this.#address = address;
+            const host = address.family === 'IPv6' ? `[${address.address}]` : address.address;
+            this.#log.info(`Image API listening on <http://${host}:${address.port}>.`);
+        }
+    }
+
+    #hasEnded(worker: WorkerHandle, ending: { code: number | null; signal: NodeJS.Signals | null }): void {
+        this.#workers.delete(worker);
+        this.#pool.detach(worker);
+        this.#gatherings.gone(worker);
+        const record = { worker: worker.pid, ...ending };
+        if (worker.standing === 'leaving') {
+            this.#log.info(record, 'a worker has ended, as it was asked to');
+        }
+        if (worker.standing !== 'serving' || !this.#started) {
+            return;
+        }
+        worker.standing = 'leaving';
+        const upFor = worker.upSince === undefined ? 0 : performance.now() - worker.upSince;
+        this.#diedAtOnce = upFor < AT_ONCE ? this.#diedAtOnce + 1 : 0;
+        const delay =
+            this.#diedAtOnce < 2 ? 0 : Math.min(FIRST_DELAY * 2 ** (this.#diedAtOnce - 2), LONGEST_DELAY);
+        this.#log.error({ ...record, delay }, 'a worker has ended by itself; another takes its place');
+        const timer = setTimeout(() => {
+            this.#timers.delete(timer);
+            this.#fill();
+        }, delay);
+        this.#timers.add(timer);
+    }
+
+    #hear(from: WorkerHandle, message: FromWorker): void {
+        const permits = this.#workers.get(from);
+        switch (message.kind) {
+            case 'gather': {
+                const { id, about, question, within } = message;
+                const others = [...this.#workers.keys()].filter(
+                    (worker) => worker !== from && worker.upSince !== undefined,
+                );
+                void this.#gatherings
+                    .gather(others, about, question, within)
+                    .then((gathered) => from.send({ kind: 'gathered', id, gathered }));
+                break;
+            }
+            case 'answer':
+                this.#gatherings.answered(message.id, message.gathered);
+                break;
+            case 'want':
+                permits?.want(message.id);
+                break;
+            case 'cancel':
+                permits?.cancel(message.id);
+                break;
+            case 'give-back':
+                permits?.giveBack(message.count, message.confirms);
+                break;
+        }
+    }
+
+    /**
+     * Replaces the workers one by one, with the configuration as it is now: each new one takes connections before an old
+     * one ceases to, and the old ones finish what is under way (`limits.gracefulStop`). A configuration that is wrong,
+     * or that no worker can start with, is logged and changes nothing. Asked for again meanwhile, it does it again.
+     */
+    roll(): void {
+        this.#rollsWanted++;
+        if (this.#started && !this.#rolling) {
+            this.#rolling = true;
+            void this.#rollAsWanted();
+        }
+    }
+
+    async #rollAsWanted(): Promise<void> {
+        while (this.#rollsWanted > 0) {
+            this.#rollsWanted = 0;
+            await this.#rollOnce();
+        }
+        this.#rolling = false;
+    }
+
+    async #rollOnce(): Promise<void> {
+        if (this.#stopping) {
+            return;
+        }
+        const next = this.#loadNext();
+        if (!next) {
+            return;
+        }
+        this.#log.info('replacing the workers');
+        const patience = Math.min(ROLL_PATIENCE, this.#settings.config.limits.gracefulStop);
+        const count = workerCount(next.config.cluster);
+        const former = () => this.#serving.find(({ settings }) => settings !== next);
+        for (let one = former(); one && !this.#isStopping(); one = former()) {
+            const replaced = this.#serving.filter(({ settings }) => settings === next).length;
+            if (replaced < count && !(await this.#replacementUp(next))) {
+                this.#log.error('a new worker could not start; those that are there stay');
+                return;
+            }
+            if (one.standing === 'serving') {
+                this.#retire(one, patience);
+            }
+        }
+        this.#fill();
+        await Promise.all(this.#serving.map(({ up }) => up));
+        this.#log.info('the workers are replaced');
+    }
+
+    /** The configuration as it is now; undefined, which is logged, if it cannot be used. */
+    #loadNext(): Settings | undefined {
+        try {
+            return this.#load();
+        } catch (err) {
+            this.#log.error({ err }, 'the configuration cannot be used; the workers stay as they are');
+            return undefined;
+        }
+    }
+
+    /** Starts a worker with new settings, which become those of all once it is up. */
+    async #replacementUp(next: Settings): Promise<boolean> {
+        const worker = this.#fork(next);
+        worker.standing = 'trial';
+        if ((await worker.up) === undefined) {
+            return false;
+        }
+        if (!this.#isStopping()) {
+            worker.standing = 'serving';
+        }
+        if (this.#settings !== next) {
+            this.#settings = next;
+            this.#diedAtOnce = 0;
+            this.#log.level(next.verbosity.level as LogLevel);
+            if (next.config.limits.requests > 0) {
+                this.#pool.setLimits(next.config.limits);
+            }
+        }
+        return true;
+    }
+
+    #retire(worker: WorkerHandle, patience: number): void {
+        worker.stop(patience);
+        const overdue = setTimeout(() => {
+            this.#log.error({ worker: worker.pid }, 'a worker does not end; it is killed');
+            worker.kill();
+        }, this.#settings.config.limits.gracefulStop + OVERDUE);
+        void worker.ended.then(() => clearTimeout(overdue));
+    }
+
+    /** Has all workers finish what is under way, and end (`limits.gracefulStop`). */
+    async stop(): Promise<void> {
+        this.#stopping = true;
+        this.#timers.forEach((timer) => clearTimeout(timer));
+        const all = [...this.#workers.keys()];
+        all.forEach((worker) => this.#retire(worker, 0));
+        await Promise.all(all.map(({ ended }) => ended));
+    }
+
+    /** Ends all workers at once. */
+    async kill(): Promise<void> {
+        this.#stopping = true;
+        const all = [...this.#workers.keys()];
+        all.forEach((worker) => worker.kill());
+        // One that hangs in the kernel is not waited for.
+        await Promise.race([Promise.all(all.map(({ ended }) => ended)), sleep(KILLED_WITHIN)]);
+    }
+}

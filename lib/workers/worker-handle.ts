@@ -1,0 +1,99 @@
+import cluster, { type Worker } from 'node:cluster';
+import type { AddressInfo } from 'node:net';
+import type { LogSink } from '../log';
+import type { PermitHolder } from './driver';
+import { gatherLog } from './log-gatherer';
+import type { FromWorker, Settings, ToWorker } from './message';
+
+/** How a worker ended. */
+export interface Ending {
+    readonly code: number | null;
+    readonly signal: NodeJS.Signals | null;
+}
+
+/** A worker, as its parent sees it. */
+export class WorkerHandle implements PermitHolder {
+    readonly pid: number;
+    /** On the monotonic clock, in ms; undefined until it takes connections. */
+    upSince: number | undefined;
+    /** On trial: to see whether one can start with new settings. Leaving: asked to end, or ended. */
+    standing: 'trial' | 'serving' | 'leaving' = 'serving';
+    /** Where it listens, once it does; undefined if it ended before. */
+    readonly up: Promise<AddressInfo | undefined>;
+    /** When it has ended, and its log is complete. */
+    readonly ended: Promise<Ending>;
+    readonly #worker: Worker;
+
+    /**
+     * Starts one.
+     *
+     * @param settings those of the server, by which workers of before and after a change can be told apart
+     * @param port to listen on instead of that of the settings
+     * @param sink gets its log
+     * @param hear is told what it says, but for its being up
+     */
+    constructor(
+        readonly settings: Settings,
+        port: number,
+        sink: LogSink,
+        hear: (from: WorkerHandle, message: FromWorker) => void,
+    ) {
+        const worker = cluster.fork();
+        this.#worker = worker;
+        this.pid = worker.process.pid ?? 0;
+        if (worker.process.stdout) {
+            gatherLog(worker.process.stdout, sink);
+        }
+        this.ended = new Promise((resolve) => {
+            worker.process.once('close', (code, signal) => resolve({ code, signal }));
+            // It could not be started at all.
+            worker.once('error', () => {
+                if (worker.process.pid === undefined) {
+                    resolve({ code: null, signal: null });
+                }
+            });
+        });
+        this.up = new Promise((resolve) => {
+            void this.ended.then(() => resolve(undefined));
+            worker.on('message', (message: FromWorker) => {
+                if (message.kind === 'up') {
+                    this.upSince = performance.now();
+                    resolve(message.address);
+                } else {
+                    hear(this, message);
+                }
+            });
+        });
+        this.send({ kind: 'start', settings: { ...settings, config: { ...settings.config, port } } });
+    }
+
+    /** Says something to it; in vain if it has ended. */
+    send(message: ToWorker): void {
+        if (this.#worker.isConnected()) {
+            this.#worker.send(message, undefined, () => undefined);
+        }
+    }
+
+    /** Asks it to take no more connections, finish what is under way, and end. @param patience see App.stop */
+    stop(patience: number): void {
+        this.standing = 'leaving';
+        this.send({ kind: 'stop', patience });
+    }
+
+    kill(): void {
+        this.standing = 'leaving';
+        this.#worker.process.kill('SIGKILL');
+    }
+
+    grant(count: number): void {
+        this.send({ kind: 'grant', count });
+    }
+
+    refuse(id: number): void {
+        this.send({ kind: 'refuse', id });
+    }
+
+    tighten(on: boolean): void {
+        this.send({ kind: 'tighten', on });
+    }
+}

@@ -1,0 +1,133 @@
+import cluster from 'node:cluster';
+import type { AddressInfo } from 'node:net';
+import { Answers } from './answers';
+import {
+    ANSWER_WITHIN,
+    type Gathered,
+    type PermitHolder,
+    type PermitSource,
+    type Processes,
+    type Topic,
+} from './driver';
+import type { FromWorker, Settings, ToWorker } from './message';
+
+/** ms that the parent may be late with the answers of the others. */
+const LATE = 500;
+
+/**
+ * This process as a worker: its line to the parent, and through it to the other workers.
+ *
+ * Make it before the event loop runs for the first time, or the first message is missed.
+ */
+export class WorkerProcess implements Processes {
+    /** What the parent wants it to be. */
+    readonly settings: Promise<Settings>;
+    readonly #answers = new Answers();
+    readonly #gathering = new Map<number, (others: readonly Gathered<unknown>[]) => void>();
+    #lastId = 0;
+    #holder: PermitHolder | undefined;
+
+    /** @param onStop is told when to end, and how patient to be with idle connections (App.stop) */
+    constructor(private readonly onStop: (patience: number) => void) {
+        this.settings = new Promise((resolve) => {
+            process.on('message', (message: ToWorker) => {
+                if (message.kind === 'start') {
+                    resolve(message.settings);
+                } else {
+                    this.#hear(message);
+                }
+            });
+        });
+        cluster.worker?.once('disconnect', () => {
+            // Node.js would end the process at once; but transfers may be under way.
+            Object.assign(cluster.worker ?? {}, { exitedAfterDisconnect: true });
+            onStop(0);
+        });
+    }
+
+    /** Tells the parent that connections are taken. */
+    up(address: AddressInfo): void {
+        this.#send({ kind: 'up', address });
+    }
+
+    answer<Question, Answer>(
+        about: Topic<Question, Answer>,
+        handler: (question: Question) => Answer | Promise<Answer>,
+    ): void {
+        this.#answers.set(about, handler);
+    }
+
+    async gather<Question, Answer>(
+        { name: about }: Topic<Question, Answer>,
+        question: Question,
+        within = ANSWER_WITHIN,
+    ): Promise<Gathered<Answer>[]> {
+        const others = this.#askOthers(about, question, within);
+        const own = await this.#answers.give(about, question);
+        return [own, ...(await others)] as Gathered<Answer>[];
+    }
+
+    #askOthers(about: string, question: unknown, within: number): Promise<readonly Gathered<unknown>[]> {
+        const id = ++this.#lastId;
+        return new Promise((resolve) => {
+            const settle = (others: readonly Gathered<unknown>[]) => {
+                clearTimeout(timer);
+                this.#gathering.delete(id);
+                resolve(others);
+            };
+            const failure = 'the parent of all workers does not answer';
+            const timer = setTimeout(() => settle([{ pid: process.ppid, failure }]), within + LATE);
+            this.#gathering.set(id, settle);
+            if (!this.#send({ kind: 'gather', id, about, question, within })) {
+                settle([]);
+            }
+        });
+    }
+
+    permits(holder: PermitHolder): PermitSource {
+        this.#holder = holder;
+        return {
+            want: (id) => void this.#send({ kind: 'want', id }),
+            cancel: (id) => void this.#send({ kind: 'cancel', id }),
+            giveBack: (count, confirms = false) => void this.#send({ kind: 'give-back', count, confirms }),
+        };
+    }
+
+    #hear(message: Exclude<ToWorker, { kind: 'start' }>): void {
+        switch (message.kind) {
+            case 'stop':
+                this.onStop(message.patience);
+                break;
+            case 'ask':
+                void this.#answers
+                    .give(message.about, message.question)
+                    .then((gathered) => this.#send({ kind: 'answer', id: message.id, gathered }));
+                break;
+            case 'gathered':
+                this.#gathering.get(message.id)?.(message.gathered);
+                break;
+            case 'grant':
+                this.#holder?.grant(message.count);
+                break;
+            case 'refuse':
+                this.#holder?.refuse(message.id);
+                break;
+            case 'tighten':
+                if (this.#holder) {
+                    this.#holder.tighten(message.on);
+                } else if (message.on) {
+                    this.#send({ kind: 'give-back', count: 0, confirms: true });
+                }
+                break;
+        }
+    }
+
+    /** False if there is no parent any more. */
+    #send(message: FromWorker): boolean {
+        if (!process.connected) {
+            return false;
+        }
+        process.send?.(message, undefined, undefined, () => undefined);
+        return true;
+    }
+}
