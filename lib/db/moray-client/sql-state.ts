@@ -1,13 +1,7 @@
 /** What PostgreSQL says of a failed statement, and the names that Moray has for it (moray.md §3). */
 import { MorayError, type MorayErrorName } from './errors';
+import { sqlStateOf as ownSqlState } from './failures';
 
-/** The fields of a failure's report that count here. */
-interface Report {
-    readonly code: string;
-    readonly detail?: unknown;
-}
-
-const SQL_STATE = /^[0-9A-Z]{5}$/;
 const UNIQUE_VIOLATION = '23505';
 const UNDEFINED_COLUMN = '42703';
 const UNDEFINED_TABLE = '42P01';
@@ -17,19 +11,20 @@ const QUERY_CANCELED = '57014';
 /** A value is too long for its index. */
 const LIMIT_EXCEEDED = '54000';
 
-/** The report is the error or one of its causes. */
-function reportOf(error: unknown): Report | undefined {
+/** What the database itself said: the error, or a cause of it. */
+function reportOf(error: unknown): Error | undefined {
     for (let at = error, depth = 0; at instanceof Error && depth < 5; at = at.cause, depth++) {
-        if ('code' in at && typeof at.code === 'string' && SQL_STATE.test(at.code)) {
-            return at as Error & Report;
+        if (ownSqlState(at) !== undefined) {
+            return at;
         }
     }
     return undefined;
 }
 
+/** Of the error, or of what caused it. */
 export function sqlStateOf(error: unknown): string | undefined {
     const known = error instanceof MorayError ? error.details.sqlState : undefined;
-    return known ?? reportOf(error)?.code;
+    return known ?? ownSqlState(reportOf(error));
 }
 
 /** A bucket is not as it was known to be. */
@@ -56,7 +51,8 @@ function violation(error: unknown): { attribute: string; value: string } {
     if (error instanceof MorayError && error.details.attribute !== undefined) {
         return { attribute: error.details.attribute, value: error.details.value ?? '' };
     }
-    const { detail } = reportOf(error) ?? { detail: undefined };
+    const report = reportOf(error);
+    const detail = report && 'detail' in report ? report.detail : undefined;
     const [, attribute = '', value = ''] =
         /\((.+?)\)=\((.*)\)/s.exec(typeof detail === 'string' ? detail : '') ?? [];
     return { attribute: attribute.replaceAll('"', ''), value };
