@@ -51,7 +51,8 @@ export class Parent {
     readonly #log: ServerLog;
     readonly #workers = new Map<WorkerHandle, PermitSource>();
     readonly #gatherings = new Gatherings();
-    readonly #timers = new Set<NodeJS.Timeout>();
+    /** Starts the workers that are missing, some time after one has died. */
+    #refill: NodeJS.Timeout | undefined;
     #settings: Settings;
     readonly #pool: PermitPool;
     #address: AddressInfo | undefined;
@@ -155,16 +156,22 @@ export class Parent {
             return;
         }
         worker.standing = 'leaving';
+        this.#log.error(record, 'a worker has ended by itself; another takes its place');
+        if (this.#refill) {
+            // It is among those that are started then.
+            return;
+        }
         const upFor = worker.upSince === undefined ? 0 : performance.now() - worker.upSince;
         this.#diedAtOnce = upFor < AT_ONCE ? this.#diedAtOnce + 1 : 0;
         const delay =
             this.#diedAtOnce < 2 ? 0 : Math.min(FIRST_DELAY * 2 ** (this.#diedAtOnce - 2), LONGEST_DELAY);
-        this.#log.error({ ...record, delay }, 'a worker has ended by itself; another takes its place');
-        const timer = setTimeout(() => {
-            this.#timers.delete(timer);
+        if (delay > 0) {
+            this.#log.warn({ delay }, 'workers die one after the other; the next ones are started later');
+        }
+        this.#refill = setTimeout(() => {
+            this.#refill = undefined;
             this.#fill();
         }, delay);
-        this.#timers.add(timer);
     }
 
     #hear(from: WorkerHandle, message: FromWorker): void {
@@ -286,7 +293,7 @@ export class Parent {
     /** Has all workers finish what is under way, and end (`limits.gracefulStop`). */
     async stop(): Promise<void> {
         this.#stopping = true;
-        this.#timers.forEach((timer) => clearTimeout(timer));
+        clearTimeout(this.#refill);
         const all = [...this.#workers.keys()];
         all.forEach((worker) => this.#retire(worker, 0));
         await Promise.all(all.map(({ ended }) => ended));

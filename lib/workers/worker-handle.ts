@@ -5,6 +5,9 @@ import type { PermitHolder } from './driver';
 import { gatherLog } from './log-gatherer';
 import type { FromWorker, Settings, ToWorker } from './message';
 
+/** How long the rest of the log of a worker that has ended may take, in ms. */
+const LOG_WITHIN = 2000;
+
 /** How a worker ended. */
 export interface Ending {
     readonly code: number | null;
@@ -20,7 +23,7 @@ export class WorkerHandle implements PermitHolder {
     standing: 'trial' | 'serving' | 'leaving' = 'serving';
     /** Where it listens, once it does; undefined if it ended before. */
     readonly up: Promise<AddressInfo | undefined>;
-    /** When it has ended, and its log is complete. */
+    /** When it has ended, and its log is complete or nobody takes it. */
     readonly ended: Promise<Ending>;
     readonly #worker: Worker;
 
@@ -45,7 +48,14 @@ export class WorkerHandle implements PermitHolder {
             gatherLog(worker.process.stdout, sink);
         }
         this.ended = new Promise((resolve) => {
-            worker.process.once('close', (code, signal) => resolve({ code, signal }));
+            worker.process.once('exit', (code, signal) => {
+                // If nobody takes the log of the parent, that of a worker does not end either.
+                const patience = setTimeout(() => resolve({ code, signal }), LOG_WITHIN);
+                worker.process.once('close', () => {
+                    clearTimeout(patience);
+                    resolve({ code, signal });
+                });
+            });
             // It could not be started at all.
             worker.once('error', () => {
                 if (worker.process.pid === undefined) {

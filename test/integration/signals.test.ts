@@ -5,6 +5,14 @@ import { withServer } from '../support/signed';
 import { SlowUpload, untilStaged } from '../support/slow-upload';
 
 describe('signals', () => {
+    it('SIGHUP does not end the process', async () => {
+        await withServer({}, async (client, server) => {
+            server.child.kill('SIGHUP');
+            await server.logged(({ msg }) => msg.includes('can be loaded again'));
+            assert.equal((await client.get('/ping')).status, 200);
+        });
+    });
+
     for (const [first, second, code] of [
         ['SIGTERM', 'SIGTERM', 0],
         ['SIGTERM', 'SIGINT', 1],
