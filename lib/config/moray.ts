@@ -1,5 +1,6 @@
 /** The block `moray` of the configuration: manifests in the PostgreSQL database of Moray (moray.md §1, §5). */
 import { flag, port, reserved, text, time, type KeySchema } from './key-schema';
+import { HOST, PgAddressError, pgAddress } from './pg-address';
 import type { MorayConfig, PgConfig } from './types';
 
 /** How a config that addresses Moray's own service learns what it lacks. */
@@ -49,7 +50,7 @@ const pg: KeySchema = {
             maxItems: 16,
             items: {
                 type: 'string',
-                pattern: '^([A-Za-z0-9._-]+|\\[[0-9A-Fa-f:.]+\\])(:[0-9]{1,5})?$',
+                pattern: HOST.source,
                 expected: 'a host, with its port if that is not 5432, such as "10.0.0.5:5432"',
             },
             expected: 'an array of at least one host such as "10.0.0.5:5432"',
@@ -120,15 +121,17 @@ export function checkMoray(config: MorayConfig | undefined): string | undefined 
     return checkAddress(config.pg);
 }
 
-function checkAddress({ connectionString, hosts, user, password, database }: PgConfig): string | undefined {
+function checkAddress(config: PgConfig): string | undefined {
+    const { connectionString, hosts, user, password, database } = config;
     if (connectionString === undefined && hosts === undefined) {
         return `config.moray.pg has neither "hosts" nor "connectionString"; ${HOW_TO_GIVE}`;
     }
+    const problem = addressProblem(config);
+    if (problem !== undefined) {
+        return `config.moray.pg.${connectionString === undefined ? 'hosts' : 'connectionString'} ${problem}`;
+    }
     if (connectionString === undefined) {
         return undefined;
-    }
-    if (!/^postgres(ql)?:\/\//i.test(connectionString)) {
-        return 'config.moray.pg.connectionString must be a URL that begins with "postgres://"';
     }
     const twice = Object.entries({ hosts, user, password, database }).find(
         ([, value]) => value !== undefined,
@@ -136,4 +139,16 @@ function checkAddress({ connectionString, hosts, user, password, database }: PgC
     return twice === undefined
         ? undefined
         : `config.moray.pg.${twice[0]} is given beside config.moray.pg.connectionString; give one or the other`;
+}
+
+function addressProblem(config: PgConfig): string | undefined {
+    try {
+        pgAddress(config);
+        return undefined;
+    } catch (error) {
+        if (error instanceof PgAddressError) {
+            return error.message;
+        }
+        throw error;
+    }
 }

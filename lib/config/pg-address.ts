@@ -40,7 +40,7 @@ function parseHost(text: string): PgHost {
     const [, host = '', port = String(DEFAULT_PORT)] = HOST.exec(text) ?? [];
     const number = Number(port);
     if (host === '' || number < 1 || number > 65_535) {
-        throw new PgAddressError(`has no host with a port such as "10.0.0.5:5432" where it has "${text}"`);
+        throw new PgAddressError(`has "${text}", whose port is none from 1 to 65535`);
     }
     return { name: `${host}:${number}`, host: host.replace(/^\[|\]$/g, ''), port: number };
 }
@@ -54,7 +54,8 @@ function parseUrl(url: string): PgAddress {
         throw new PgAddressError('must be a URL such as "postgres://moray:PASSWORD@db.example.com/moray"');
     }
     const [, authority = '', database = '', query = ''] = parts;
-    const at = authority.lastIndexOf('@');
+    // The first: where the configuration is shown without passwords, they end there.
+    const at = authority.indexOf('@');
     const [user = '', ...password] = authority.slice(0, Math.max(at, 0)).split(':');
     // In a URL that is cut at the wrong place, the "host" may be a part of the password.
     const hosts = authority.slice(at + 1).split(',');

@@ -2,7 +2,7 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { existsSync, readFileSync } from 'node:fs';
-import { chmod, mkdtemp, readdir, readFile, rm } from 'node:fs/promises';
+import { chmod, chown, mkdtemp, readdir, readFile, rm, stat, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -130,6 +130,41 @@ export class Postgres {
         }
     }
 
+    /**
+     * With a certificate it speaks TLS as well as plain text, and with `only` the role `moray` is refused without TLS;
+     * without one it speaks plain text.
+     */
+    async setTls(certificate: { key: string; cert: string } | undefined, only = false): Promise<void> {
+        const data = join(this.folder, 'data');
+        const { uid, gid } = await stat(data);
+        const write = async (name: string, text: string): Promise<void> => {
+            await writeFile(join(data, name), text, { mode: 0o600 });
+            await chown(join(data, name), uid, gid);
+        };
+        if (certificate) {
+            await write('server.key', certificate.key);
+            await write('server.crt', certificate.cert);
+        }
+        const kind = only ? 'hostssl' : 'host';
+        const { user } = this.moray;
+        await write(
+            'pg_hba.conf',
+            ['host all postgres', `${kind} all ${user}`, 'host replication postgres']
+                .map((who) => `${who} 127.0.0.1/32 scram-sha-256\n`)
+                .join(''),
+        );
+        await this.sql(`ALTER SYSTEM SET ssl = ${certificate ? 'on' : 'off'}`);
+        const [before] = await this.sql('SELECT pg_conf_load_time() AS time');
+        await this.sql('SELECT pg_reload_conf()');
+        for (;;) {
+            const [now] = await this.sql('SELECT pg_conf_load_time() AS time');
+            if (String(now?.time) !== String(before?.time)) {
+                return;
+            }
+            await sleep(20);
+        }
+    }
+
     /** From now on, each commit waits for the standby, which has to follow already. */
     async waitForStandby(): Promise<void> {
         await this.sql("ALTER SYSTEM SET synchronous_standby_names = '*'");
@@ -207,7 +242,7 @@ export class Postgres {
             return [];
         }
         const pids = (await readdir('/proc')).filter((name) => /^\d+$/.test(name));
-        const stats = await Promise.all(pids.map((pid) => stat(pid)));
+        const stats = await Promise.all(pids.map((pid) => stateOf(pid)));
         const children = pids.filter((_, at) => Number(stats[at]?.[1]) === parent).map(Number);
         return [parent, ...children];
     }
@@ -239,7 +274,7 @@ async function must(ran: ReturnType<typeof run>): Promise<void> {
 }
 
 /** What /proc says of a process after its name: state, parent and so on; none if it is gone. */
-async function stat(pid: number | string): Promise<string[]> {
+async function stateOf(pid: number | string): Promise<string[]> {
     const text = await readFile(`/proc/${pid}/stat`, 'latin1').catch(() => '');
     return text.slice(text.lastIndexOf(')') + 2).split(' ');
 }
@@ -247,7 +282,7 @@ async function stat(pid: number | string): Promise<string[]> {
 async function untilStopped(pid: number): Promise<void> {
     // The signal is taken in its time.
     for (;;) {
-        const [state = ''] = await stat(pid);
+        const [state = ''] = await stateOf(pid);
         if (state === '' || state === 'T' || state === 'Z') {
             return;
         }
@@ -267,6 +302,6 @@ function signal(pid: number, name: NodeJS.Signals): void {
 
 /** Whether it runs; one that has ended and that nobody takes note of does not. */
 async function isAlive(pid: number): Promise<boolean> {
-    const [state = ''] = await stat(pid);
+    const [state = ''] = await stateOf(pid);
     return state !== '' && state !== 'Z';
 }

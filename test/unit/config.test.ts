@@ -223,7 +223,17 @@ describe('loadConfig (config.md §1 to §3)', () => {
             [
                 'a database at a URL of another kind',
                 { databaseType: 'moray', moray: { pg: { connectionString: 'mysql://u:geheim@h/moray' } } },
-                /^config\.moray\.pg\.connectionString must be a URL that begins with "postgres:\/\/"$/,
+                /^config\.moray\.pg\.connectionString must be a URL such as "postgres:\/\/[^"]*"$/,
+            ],
+            [
+                'a database with a slash in its password',
+                { databaseType: 'moray', moray: { pg: { connectionString: 'postgres://u:geh/eim@h/moray' } } },
+                /^config\.moray\.pg\.connectionString must name hosts (?!.*eim).* %2F /,
+            ],
+            [
+                'a host of the database with a port out of range',
+                { databaseType: 'moray', moray: { pg: { hosts: ['a:70000'] } } },
+                /^config\.moray\.pg\.hosts has "a:70000", whose port is none from 1 to 65535$/,
             ],
             [
                 'a database with two addresses',
