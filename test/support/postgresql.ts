@@ -154,11 +154,11 @@ export class Postgres {
                 .join(''),
         );
         await this.sql(`ALTER SYSTEM SET ssl = ${certificate ? 'on' : 'off'}`);
-        const [before] = await this.sql('SELECT pg_conf_load_time() AS time');
+        const [before] = await this.sql('SELECT pg_conf_load_time()::text AS time');
         await this.sql('SELECT pg_reload_conf()');
         for (;;) {
-            const [now] = await this.sql('SELECT pg_conf_load_time() AS time');
-            if (String(now?.time) !== String(before?.time)) {
+            const [now] = await this.sql('SELECT pg_conf_load_time()::text AS time');
+            if (now?.time !== before?.time) {
                 return;
             }
             await sleep(20);

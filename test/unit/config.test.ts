@@ -227,7 +227,10 @@ describe('loadConfig (config.md §1 to §3)', () => {
             ],
             [
                 'a database with a slash in its password',
-                { databaseType: 'moray', moray: { pg: { connectionString: 'postgres://u:geh/eim@h/moray' } } },
+                {
+                    databaseType: 'moray',
+                    moray: { pg: { connectionString: 'postgres://u:geh/eim@h/moray' } },
+                },
                 /^config\.moray\.pg\.connectionString must name hosts (?!.*eim).* %2F /,
             ],
             [

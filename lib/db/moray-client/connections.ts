@@ -5,7 +5,7 @@ import type { ClientConfig } from 'pg';
 import { pgAddress, type PgHost } from '../../config/pg-address';
 import type { PgConfig } from '../../config/types';
 import { MorayError } from './errors';
-import { isClash, isIdleTooLong, isReadOnly, isStaleStatement, toFailure, uncertain } from './failures';
+import { isClash, isIdleTooLong, isStaleStatement, takesNoWrites, toFailure, uncertain } from './failures';
 import type { Lease } from './lease';
 import { pgValues } from './pg-values';
 import type { Primary } from './primary';
@@ -31,8 +31,6 @@ const BEGIN = {
 interface Attempt {
     /** If the connection is lost now, it is certain that nothing was committed. */
     isUndone: boolean;
-    /** The work itself said that it would change nothing. */
-    isReadOnly: boolean;
 }
 
 export class PgConnections implements Connections {
@@ -72,7 +70,7 @@ export class PgConnections implements Connections {
         const text = `${BEGIN[isolation]}${readOnly ? ' READ ONLY' : ''}`;
         return this.#track(
             this.#attempts(async (lease, attempt) => {
-                attempt.isReadOnly = readOnly;
+                lease.isReadOnly = readOnly;
                 await lease.query({ text });
                 let result;
                 try {
@@ -120,16 +118,16 @@ export class PgConnections implements Connections {
                 }
                 throw toFailure(error, { isLost: true });
             }
-            const attempt: Attempt = { isUndone: true, isReadOnly: false };
+            const attempt: Attempt = { isUndone: true };
             try {
                 lease.isUnprepared = isUnprepared;
                 return await work(lease, attempt);
             } catch (error) {
                 const { failure } = lease;
-                const takesNoWrites = isReadOnly(failure) && !attempt.isReadOnly;
-                if (takesNoWrites || (lease.isLost && !isIdleTooLong(failure))) {
+                const isRefused = takesNoWrites(failure) && !lease.isReadOnly;
+                if (isRefused || (lease.isLost && !isIdleTooLong(failure))) {
                     this.#watch.doubt(primary, failure);
-                    if (losses++ === 0 && (takesNoWrites || attempt.isUndone)) {
+                    if (losses++ === 0 && (isRefused || attempt.isUndone)) {
                         continue;
                     }
                 } else if (isClash(failure) && clashes++ < CLASH_RETRIES) {

@@ -33,8 +33,8 @@ export function isFarewell(error: unknown): boolean {
     return /^(08|57P|25P03)/.test(sqlStateOf(error) ?? '');
 }
 
-/** The server is a standby; or somebody has told it to take no writes from us. */
-export function isReadOnly(error: unknown): boolean {
+/** The server is a standby, or was told to take no writes from us; or the transaction is one that only reads. */
+export function takesNoWrites(error: unknown): boolean {
     return sqlStateOf(error) === '25006';
 }
 
@@ -44,10 +44,13 @@ export function isIdleTooLong(error: unknown): boolean {
 }
 
 /**
- * The error that users of the client see. One that is neither the database's nor the connection's stays as it is, and
+ * The error that users of the client see. `isReadOnly`: the work itself has said that it would change nothing. One that is neither the database's nor the connection's stays as it is, and
  * what is wrong with a statement becomes an InternalError with its SQLSTATE.
  */
-export function toFailure(error: unknown, { isLost }: { isLost: boolean }): unknown {
+export function toFailure(
+    error: unknown,
+    { isLost, isReadOnly = false }: { isLost: boolean; isReadOnly?: boolean },
+): unknown {
     if (error instanceof MorayError) {
         return error;
     }
@@ -67,7 +70,7 @@ export function toFailure(error: unknown, { isLost }: { isLost: boolean }): unkn
     if (sqlState === QUERY_CANCELED || sqlState === LOCK_NOT_AVAILABLE || isClash(error)) {
         return new MorayError('QueryTimeoutError', said, details);
     }
-    if (isReadOnly(error)) {
+    if (takesNoWrites(error) && !isReadOnly) {
         return new MorayError('NoDatabasePeersError', `PostgreSQL takes no writes: ${said}`, details);
     }
     // Class 53: the machine lacks something that others may give back.

@@ -27,6 +27,8 @@ export class Lease {
     failure: unknown;
     /** Statements are not prepared: those of other connections have turned out not to fit any more. */
     isUnprepared = false;
+    /** The transaction is one that only reads. */
+    isReadOnly = false;
     readonly #client: PoolClient;
     readonly #options: LeaseOptions;
     /** Statements are run one at a time, in the order they were given. */
@@ -73,7 +75,7 @@ export class Lease {
                 const message = `PostgreSQL gave no answer for ${waited} ms`;
                 throw new MorayError('QueryTimeoutError', message, { cause: error });
             }
-            throw toFailure(this.failure, { isLost: this.isLost });
+            throw toFailure(this.failure, { isLost: this.isLost, isReadOnly: this.isReadOnly });
         } finally {
             unwatch();
         }
