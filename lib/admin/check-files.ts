@@ -238,7 +238,7 @@ async function checkAll(
 
 /** Whether an error is of the whole storage, so that every other image would wait for the same. */
 async function isDown(storage: StorageDriver, error: unknown): Promise<boolean> {
-    if (!(error instanceof ApiError) || error.code !== 'StorageIsDown') {
+    if (!(error instanceof ApiError)) {
         return false;
     }
     return storage.check().then(

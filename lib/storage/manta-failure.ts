@@ -121,14 +121,22 @@ export function connectionFailure(cause: unknown): MantaFailure {
     return new MantaFailure(`The connection to Manta failed (${code ?? message}).`, { code, cause });
 }
 
-/** The error to throw for a failure of Manta; any other error stays what it is. */
+/**
+ * The error to throw for a failure of Manta: StorageIsDown (503) if the same request may succeed later, and InternalError
+ * (500) if Manta refuses this server until somebody acts (storage.md §4). Any other error stays what it is.
+ */
 export function storageError(error: unknown): unknown {
     if (!(error instanceof MantaFailure)) {
         return error;
     }
-    return error.status === 507
-        ? new ApiError('InsufficientStorage', 'Manta has no space left.', { cause: error })
-        : new ApiError('StorageIsDown', 'Manta cannot be used at the moment.', { cause: error });
+    if (error.status === 507) {
+        return new ApiError('InsufficientStorage', 'Manta has no space left.', { cause: error });
+    }
+    if (error.refused && error.status !== undefined) {
+        const message = 'Manta refuses what this server asks of it; the log of the server says why.';
+        return new ApiError('InternalError', message, { cause: error });
+    }
+    return new ApiError('StorageIsDown', 'Manta cannot be used at the moment.', { cause: error });
 }
 
 /** Waits for what is done with Manta; a failure becomes what {@link storageError} makes of it. */

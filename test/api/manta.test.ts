@@ -141,7 +141,7 @@ describe('files in Manta', () => {
         await withServer({ config: config() }, async (client, server) => {
             const { uuid } = await client.create();
             const refused = await client.put(at(uuid, '/file?compression=none'), FILE);
-            assertError(refused, 503, 'StorageIsDown');
+            assertError(refused, 500, 'InternalError');
             const { level } = await server.logged(({ msg }) =>
                 msg.includes('add its public half to the account'),
             );
