@@ -49,6 +49,8 @@ export interface Command {
     readonly flags: readonly Flag[];
     /** What its exit codes mean, where that differs from other commands. */
     readonly exits?: string;
+    /** Settings that it works with whatever the configuration says, so that what it needs of that is checked. */
+    readonly settings?: Readonly<Record<string, unknown>>;
     /** Gives the exit code. */
     run(context: CommandContext): Promise<number>;
 }

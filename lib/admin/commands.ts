@@ -1,6 +1,7 @@
 /** The commands of `imgapiadm`. */
 import { checkFiles } from './check-files';
 import type { Command } from './command';
+import { copyDatabase, reopenDatabase } from './copy-database';
 import { purgePlaceholders, sweep } from './maintenance';
 import { migrateStorage } from './migrate-storage';
 import { exportRawFiles, importRawFiles } from './raw-files';
@@ -15,4 +16,6 @@ export const commands: readonly Command[] = [
     reloadAuthKeys,
     importRawFiles,
     exportRawFiles,
+    copyDatabase,
+    reopenDatabase,
 ];

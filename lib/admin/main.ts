@@ -53,6 +53,7 @@ async function run(
     const config = loadConfig({
         ...(file !== undefined && { file }),
         environment: processEnvironment(),
+        ...(command.settings && { overrides: command.settings }),
         onWarning: (warning) => log.info(warning),
     });
     // The timers of what a command runs do not keep a process alive.

@@ -21,6 +21,8 @@ export interface ConfigFiles {
 export interface LoadOptions extends ConfigFiles {
     /** Variables that may override keys; without it the files alone count. */
     environment?: Environment;
+    /** Settings that count whatever files and environment say. */
+    overrides?: Settings;
     /** Is told, in a sentence each, of keys that have no effect. */
     onWarning?: (message: string) => void;
 }
@@ -81,7 +83,10 @@ export function readSettings(files: ConfigFiles = {}): { settings: Settings; fro
 export function loadConfig(options: LoadOptions = {}): Config {
     const { settings, fromFile } = readSettings(options);
     const environment = environmentSettings(options.environment ?? {}, (key) => Object.hasOwn(fromFile, key));
-    const config = effectiveConfig({ ...settings, ...environment.settings }, environment.origins);
+    const config = effectiveConfig(
+        { ...settings, ...environment.settings, ...options.overrides },
+        environment.origins,
+    );
     unknownKeyWarnings(settings).forEach((warning) => options.onWarning?.(warning));
     return config;
 }

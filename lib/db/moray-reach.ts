@@ -12,7 +12,7 @@ import type { DatabaseClock } from './moray-clock';
 import { measureClock } from './moray-coordination';
 import { inOurTerms, remedyOf, unavailable } from './moray-errors';
 import { IMAGES_BUCKET, IMAGES_CONFIG, ImagesLayout } from './moray-layout';
-import { prepareSchema } from './moray-schema';
+import { prepareSchema, type SchemaOptions } from './moray-schema';
 
 /** Moray keeps what it knows of a bucket for 300 s; we look more often, in ms. */
 const LAYOUT_KEPT = 60_000;
@@ -37,7 +37,7 @@ export class LayoutOutdated extends Error {
     override readonly name = 'LayoutOutdated';
 }
 
-export interface ReachParts {
+export interface ReachParts extends SchemaOptions {
     connections: Connections;
     clock: Clock;
     databaseClock: DatabaseClock;
@@ -144,7 +144,7 @@ export class Reach {
 
     async #setUp(): Promise<Reached> {
         const { connections, clock, databaseClock, log } = this.#parts;
-        const id = this.#reached?.id ?? (await prepareSchema(connections, clock.uuid()));
+        const id = this.#reached?.id ?? (await prepareSchema(connections, clock.uuid(), this.#parts));
         if (!this.#reached) {
             await measureClock(connections, databaseClock);
         }

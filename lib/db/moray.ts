@@ -12,9 +12,9 @@ import { MorayImages } from './moray-images';
 import { MorayJobs } from './moray-jobs';
 import { MorayPending, Pending } from './moray-pending';
 import { Reach, type ReachLog } from './moray-reach';
-import { readDatabaseId } from './moray-schema';
+import { readDatabaseId, type SchemaOptions } from './moray-schema';
 
-export interface MorayDatabaseOptions {
+export interface MorayDatabaseOptions extends SchemaOptions {
     /** To the database; closed with this. */
     connections: Connections;
     log: ReachLog;
@@ -31,9 +31,12 @@ export class MorayDatabase implements Database {
     readonly replay: MorayReplay;
     readonly #reach: Reach;
 
-    constructor({ connections, log, clock }: MorayDatabaseOptions) {
+    readonly #options: SchemaOptions;
+
+    constructor({ connections, log, clock, isMarkIgnored = false }: MorayDatabaseOptions) {
+        this.#options = { isMarkIgnored };
         const databaseClock = new DatabaseClock(clock, log);
-        const reach = new Reach({ connections, clock, databaseClock, log });
+        const reach = new Reach({ connections, clock, databaseClock, log, isMarkIgnored });
         const { session } = reach;
         this.#reach = reach;
         this.images = new MorayImages({ reach, pending: new Pending(databaseClock), clock, log });
@@ -63,7 +66,7 @@ export class MorayDatabase implements Database {
 
     async check(): Promise<void> {
         await this.#reach.use(async ({ connections, id }) => {
-            if ((await readDatabaseId(connections)) !== id) {
+            if ((await readDatabaseId(connections, this.#options)) !== id) {
                 throw unavailable('The image database is not the one that was opened.');
             }
         });

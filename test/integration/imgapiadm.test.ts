@@ -83,7 +83,7 @@ describe('imgapiadm', () => {
     for (const [args, complaint] of [
         [[], /Name a command/],
         [['nothing'], /no command "nothing"/],
-        [['db'], /no command "db"; there are db import, db export/],
+        [['db'], /no command "db"; there are db import, db export, db copy, db reopen/],
         [['db', 'nothing'], /no command "db nothing"/],
         [['help', 'nothing'], /no command "nothing"/],
         [['--wrong', 'state'], /imgapiadm does not take --wrong/],

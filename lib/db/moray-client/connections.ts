@@ -14,6 +14,9 @@ import type { Answer, Connections, Session, Statement, TransactionOptions } from
 
 export type { ConnectionLog } from './primary-watch';
 
+/** What connections of servers are called in the database's list of connections. */
+export const SERVER_NAME = 'imgapi';
+
 /** How often work is done again that the database ended for the sake of another one. */
 const CLASH_RETRIES = 5;
 /** Up to how long to wait before, in ms, times the number of tries. */
@@ -39,9 +42,9 @@ export class PgConnections implements Connections {
     #isClosed = false;
 
     /** Looks for the primary at once. @throws PgAddressError, and Error if the certificates cannot be read */
-    constructor(config: PgConfig, log: ConnectionLog) {
+    constructor(config: PgConfig, log: ConnectionLog, { name = SERVER_NAME }: { name?: string } = {}) {
         const { hosts } = pgAddress(config);
-        const client = clientConfig(config);
+        const client = clientConfig(config, name);
         this.#watch = new PrimaryWatch({
             hosts,
             clientOf: ({ host, port }: PgHost) => ({ ...client, host, port }),
@@ -153,7 +156,7 @@ export class PgConnections implements Connections {
 }
 
 /** What all connections have in common. Nothing of it is left to the environment of this process. */
-function clientConfig(config: PgConfig): ClientConfig {
+function clientConfig(config: PgConfig, name: string): ClientConfig {
     const { connectTimeout, statementTimeout } = config.pool;
     const { user, password, database, ssl } = pgAddress(config);
     return {
@@ -162,7 +165,7 @@ function clientConfig(config: PgConfig): ClientConfig {
         password: () => password,
         database,
         ssl: tlsOf(ssl),
-        application_name: 'imgapi',
+        application_name: name,
         connectionTimeoutMillis: connectTimeout,
         statement_timeout: statementTimeout,
         // A process that is stopped must not keep rows locked.
