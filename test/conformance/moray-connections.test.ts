@@ -43,8 +43,8 @@ describe('connections to the database of Moray', () => {
         await connections.query({ text: 'DELETE FROM t' });
     });
     after(async () => {
-        await connections.close();
-        await server.stop();
+        await (connections as TestConnections | undefined)?.close();
+        await (server as Postgres | undefined)?.stop();
     });
 
     describe('values', () => {

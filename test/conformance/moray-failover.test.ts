@@ -34,9 +34,9 @@ describe('the primary of the database of Moray', () => {
         await connections.query({ text: 'CREATE TABLE t (n int PRIMARY KEY)' });
     });
     afterEach(async () => {
-        await connections.close();
-        await standby.stop();
-        await primary.stop();
+        await (connections as TestConnections | undefined)?.close();
+        await (standby as Postgres | undefined)?.stop();
+        await (primary as Postgres | undefined)?.stop();
     });
 
     const write = (n: number) =>
