@@ -248,6 +248,7 @@ export function bucketTests(postgres: () => Postgres): void {
         });
 
         it('unknown buckets are not found, also before there are any', async () => {
+            assert.deepEqual(await client.listBuckets(), []);
             for (const made of [false, true]) {
                 if (made) {
                     await client.createBucket('other');
@@ -286,6 +287,10 @@ export function bucketTests(postgres: () => Postgres): void {
             await version(2, 'a', 'z');
             assert.equal(await fields(), 'a');
             await assert.rejects(version(1, 'a', 'z'), morayError('BucketVersionError'));
+            await assert.rejects(
+                client.updateBucket('b', { options: { version: 2 } }),
+                morayError('BucketVersionError'),
+            );
             await version(3, 'z');
             assert.equal(await fields(), 'z');
         });

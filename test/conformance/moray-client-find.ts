@@ -157,6 +157,42 @@ export function findTests(postgres: () => Postgres): void {
             assert.deepEqual(await client.deleteMany('b', '(_key=*)'), { count: 2 });
         });
 
+        it('deleteMany leaves alone what somebody is just changing into what the filter does not meet', async () => {
+            const deleting = await client.transaction(async (objects) => {
+                await objects.put('b', 'k0', { size: 100 });
+                const running = client.deleteMany('b', '(size<=0)');
+                let waiting: unknown[] = [];
+                while (waiting.length === 0) {
+                    waiting = await database.sql(
+                        'SELECT 1 FROM pg_locks WHERE NOT granted AND pid <> pg_backend_pid()',
+                    );
+                }
+                return { running };
+            });
+            assert.deepEqual(await deleting.running, { count: 0 });
+            assert.deepEqual((await client.getObject('b', 'k0')).value, { size: 100 });
+        });
+
+        it('texts have the order of their bytes in a database of any language', async () => {
+            const other = await BucketDatabase.make(postgres(), {}, "LOCALE_PROVIDER icu ICU_LOCALE 'en'");
+            await other.client.createBucket('b', {
+                index: { name: { type: 'string' }, tags: { type: '[string]' } },
+            });
+            for (const name of ['a', 'B', 'é', 'z']) {
+                await other.client.putObject('b', name, { name, tags: [name] });
+            }
+            const found = async (filter: string) =>
+                (await other.client.findObjects('b', filter, { sort: { attribute: 'name' } }).toArray())
+                    .map(({ key }) => key)
+                    .join();
+            assert.equal(await found('(name=*)'), 'B,a,z,é');
+            assert.equal(await found('(name>=a)'), 'a,z,é');
+            assert.equal(await found('(!(name>=a))'), 'B');
+            assert.equal(await found('(tags<=a)'), 'B,a');
+            assert.equal(await found('(_key>=z)'), 'z,é');
+            await other.close();
+        });
+
         const requests: BatchRequest[] = [
             { bucket: 'b', key: 'new', value: { name: 'n', size: 10 }, options: { etag: null } },
             { operation: 'put', bucket: 'b', key: 'k0', value: { name: 'z' } },

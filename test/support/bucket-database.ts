@@ -15,9 +15,13 @@ export class BucketDatabase {
         public client: MorayClient,
     ) {}
 
-    /** An empty one. */
-    static async make(postgres: Postgres, options: ClientOptions = {}): Promise<BucketDatabase> {
-        const { pg } = await postgres.makeDatabase();
+    /** An empty one. @param language other than that of the server, as CREATE DATABASE has it */
+    static async make(
+        postgres: Postgres,
+        options: ClientOptions = {},
+        language = '',
+    ): Promise<BucketDatabase> {
+        const { pg } = await postgres.makeDatabase(language);
         assert.ok(pg);
         const connections = new PgConnections(pg, quietLog);
         return new BucketDatabase(pg, connections, options, new MorayClient(connections, options));

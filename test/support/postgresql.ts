@@ -103,11 +103,15 @@ export class Postgres {
         };
     }
 
-    /** Makes an empty database that belongs to the role `moray`, and gives the block `moray` for it. */
-    async makeDatabase(): Promise<MorayConfig> {
+    /**
+     * Makes an empty database that belongs to the role `moray`, and gives the block `moray` for it.
+     *
+     * @param language other than that of the server, as CREATE DATABASE has it
+     */
+    async makeDatabase(language = ''): Promise<MorayConfig> {
         const database = `test_${++this.#databases}`;
         await this.sql(
-            `CREATE DATABASE ${database} OWNER ${this.moray.user} TEMPLATE template0 STRATEGY file_copy`,
+            `CREATE DATABASE ${database} OWNER ${this.moray.user} TEMPLATE template0 STRATEGY file_copy ${language}`,
         );
         return this.configOf([this], { database });
     }

@@ -72,7 +72,14 @@ export async function readBucket(session: Session, name: string): Promise<Bucket
 
 /** All buckets, by name. */
 export async function listBuckets(session: Session): Promise<Bucket[]> {
-    const { rows } = await session.query({ text: `${SELECT} ORDER BY c.name COLLATE "C"` });
+    const { rows } = await session
+        .query({ text: `${SELECT} ORDER BY c.name COLLATE "C"` })
+        .catch((error: unknown) => {
+            if (isUndefinedTable(error)) {
+                return { rows: [] };
+            }
+            throw error;
+        });
     return rows.map(toBucket);
 }
 

@@ -128,9 +128,7 @@ function updatedColumns(bucket: Bucket, fields: Value): [string, unknown][] {
 
 /** The keys of the objects to change, locked. Nobody looks at them again, so SQL has to decide the filter alone. */
 function selection(bucket: Bucket, text: string, options: FindOptions): Where {
-    const filter = parseFilter(text);
-    checkIndexes(filter, bucket, text);
-    const where = toWhere(filter, bucket, text);
+    const where = toWhere(parseFilter(text), bucket, text);
     if (!where.isExact) {
         throw notIndexed(bucket, text);
     }
