@@ -32,7 +32,7 @@ async function findMarker(
     }
     // An old record may have anything there.
     const publishedAt: unknown = image.raw.published_at;
-    return typeof publishedAt === 'string' && publishedAt !== ''
+    return typeof publishedAt === 'string' && !Number.isNaN(Date.parse(publishedAt))
         ? { publishedAt, uuid: marker.uuid }
         : undefined;
 }

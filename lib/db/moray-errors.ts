@@ -1,6 +1,7 @@
 /** Failures of Moray's client in our own terms (moray.md §3). */
 import { ApiError } from '../errors';
 import { MorayError } from './moray-client/errors';
+import { remedyFor } from './moray-client/failures';
 import { sqlStateOf } from './moray-client/sql-state';
 
 const DISK_FULL = '53100';
@@ -20,19 +21,6 @@ const STATE_CLASSES: ReadonlySet<string> = new Set([
     'F0',
     'XX',
 ]);
-
-/** What the operator can do, by SQLSTATE; what is not among them ends by itself or is a matter of the network. */
-const REMEDIES: Readonly<Record<string, string>> = {
-    '28P01': 'the database refuses the password: see user and password in config.moray.pg',
-    '28000': 'the database lets this role not in from here: see user in config.moray.pg, and pg_hba.conf',
-    '3D000': 'there is no such database: create it, or see database in config.moray.pg',
-    [INSUFFICIENT_PRIVILEGE]:
-        'the role may not read, write or create what it has to: make it the owner of the database and its tables, or ' +
-        'grant it CREATE on the schema',
-    [DISK_FULL]: 'the disk of the database is full',
-    '53300':
-        'the database has no connection left: raise its max_connections, or lower config.moray.pg.pool.size',
-};
 
 /** What the rest of the server sees of a failure; any error that is no such failure stays as it is. */
 export function inOurTerms(error: unknown): unknown {
@@ -68,6 +56,5 @@ export function unavailable(message: string, cause?: unknown): ApiError {
 
 /** What can be done about a failure; undefined if nothing is known. */
 export function remedyOf(error: unknown): string | undefined {
-    const sqlState = sqlStateOf(error);
-    return sqlState === undefined ? undefined : REMEDIES[sqlState];
+    return remedyFor(sqlStateOf(error));
 }

@@ -190,14 +190,13 @@ export class Reach {
 
     /** Tells the log once for each reason. */
     #complain(error: unknown): void {
-        const remedy = remedyOf(error);
-        const complaint = remedy ?? String(error);
+        const complaint = remedyOf(error) ?? (error instanceof Error ? error.message : String(error));
         if (complaint !== this.#complaint && !this.#isClosed) {
             this.#complaint = complaint;
             this.#parts.log.warn(
                 { err: error },
-                `the image database cannot be set up${remedy === undefined ? '' : `: ${remedy}`}; it is tried again and ` +
-                    'again, and requests are refused until it works',
+                `the image database cannot be set up: ${complaint}; it is tried again and again, and requests are refused ` +
+                    'until it works',
             );
         }
     }

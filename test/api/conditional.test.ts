@@ -13,6 +13,7 @@ import {
 } from '../support/api';
 import { CHANNELS } from '../support/channels';
 import { testImage } from '../support/images';
+import { onMoray } from '../support/test-database';
 import { Registry } from '../support/registry';
 import { makeFolder } from '../support/server';
 
@@ -39,7 +40,8 @@ describe('Conditional requests', () => {
     for (const { name, count } of [
         { name: 'a list', count: 20 },
         { name: 'a list too long to be kept', count: 1100 },
-    ]) {
+        // No list is as long there unless it is asked for.
+    ].slice(0, onMoray ? 1 : 2)) {
         describe(`for ${name}`, () => {
             let registry: Registry;
             const images = Array.from({ length: count }, (_, n) => testImage(n, { files: [FILE_FIELDS] }));

@@ -9,7 +9,7 @@ import { naiveQuery } from './db-naive';
 const OWNERS = [testUuid(901), testUuid(902), testUuid(903)];
 const TAGS = ['role=db', 'role=web', 'role=', 'env=prod', 'a=b=c', 'a=b', 'é=日', 'rol=x'];
 
-function randomImage(n: number, random: () => number): RawImage {
+export function randomImage(n: number, random: () => number): RawImage {
     const pick = <T>(items: readonly T[]): T => items[Math.floor(random() * items.length)]!;
     const some = (items: readonly string[]) => items.filter(() => random() < 0.3);
     const activated = random() < 0.8;
@@ -82,7 +82,7 @@ function randomFilter(random: () => number, images: readonly RawImage[]): ImageF
     };
 }
 
-function randomQuery(random: () => number, images: readonly RawImage[]): ImageQuery {
+export function randomQuery(random: () => number, images: readonly RawImage[]): ImageQuery {
     const place = () => {
         const raw = images[Math.floor(random() * images.length)]!;
         return { publishedAt: raw.published_at ?? '', uuid: raw.uuid };

@@ -6,7 +6,8 @@ import { mkdir, readdir, unlink, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { randomUUID } from 'node:crypto';
-import { LocalDatabase } from '../../lib/db/local';
+import type { Database } from '../../lib/db/driver';
+import { openDatabase } from '../../lib/db/index';
 import type { ErrorCode } from '../../lib/errors';
 import type { JobRow } from '../../lib/jobs/value';
 import type { RawImage } from '../../lib/manifest';
@@ -81,14 +82,14 @@ export class Registry {
     /** Signs its requests. */
     readonly client: Client;
     readonly anonymous: Client;
-    readonly #database: LocalDatabase;
+    readonly #database: Database;
     /** How many images {@link plantImage} has made. */
     #images = 0;
     readonly #signed = new Map<string, { date: string; authorization: string }>();
 
     private constructor(
         readonly server: TestServer,
-        database: LocalDatabase,
+        database: Database,
     ) {
         this.url = server.url;
         this.dataDir = server.dataDir;
@@ -121,8 +122,8 @@ export class Registry {
         });
         const { dataDir } = server;
         const clock = { now: () => Date.now(), uuid: randomUUID };
-        const database = new LocalDatabase({ databaseDir: dataDir, dataDir, log: quietLog, clock });
-        await database.open();
+        const settings = { databaseType: 'local' as const, databaseDir: dataDir, dataDir };
+        const database = await openDatabase({ ...settings, ...server.database }, quietLog, clock);
         return new Registry(server, database);
     }
 

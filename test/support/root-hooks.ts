@@ -8,6 +8,7 @@ import { chmodSync, mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { stopTestDatabase } from './test-database';
 
 /** What tests and the server call their temporary folders. */
 const OURS = 'imgapi-';
@@ -62,6 +63,7 @@ async function leftProcesses(): Promise<{ pid: number; command: string }[]> {
 export const mochaHooks = {
     async afterAll(this: Mocha.Context): Promise<void> {
         this.timeout(2 * PATIENCE);
+        await stopTestDatabase();
         // Does not keep the process alive; fires if something else does.
         setTimeout(() => {
             const resources = process.getActiveResourcesInfo().join(', ');

@@ -5,6 +5,7 @@ import { createInterface } from 'node:readline';
 import { once } from 'node:events';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
+import { databaseSettings, type DatabaseSettings } from './test-database';
 
 const ROOT = resolve(__dirname, '../..');
 const STOP_WITHIN = 20_000;
@@ -44,6 +45,8 @@ export class TestServer {
     private constructor(
         readonly url: string,
         readonly dataDir: string,
+        /** Where its images are, as far as that was not left to the defaults. */
+        readonly database: DatabaseSettings,
         readonly child: ChildProcess,
         /** What it was started with; to be changed before it loads it again. */
         readonly configFile: string,
@@ -54,12 +57,15 @@ export class TestServer {
         const folder = await makeFolder();
         const dataDir = options.dataDir ?? join(folder.path, 'data');
         const file = join(folder.path, 'imgapi.config.json');
+        const isGiven = options.config?.databaseType !== undefined;
+        const database: DatabaseSettings = isGiven ? { ...options.config } : await databaseSettings(dataDir);
         const config = {
             port: 0,
             address: '127.0.0.1',
             authType: 'none',
             logLevel: 'info',
             dataDir,
+            ...database,
             ...options.config,
         };
         await writeFile(file, JSON.stringify(config));
@@ -93,7 +99,7 @@ export class TestServer {
                     ),
                 );
             });
-            const server = new TestServer(url, dataDir, child, file, folder.remove);
+            const server = new TestServer(url, dataDir, database, child, file, folder.remove);
             server.log.push(...early);
             lines.on('line', (line) => {
                 server.log.push(parseRecord(line));

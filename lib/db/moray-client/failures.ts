@@ -11,6 +11,24 @@ const CLASHES = ['40001', '40P01'];
 /** A prepared statement does not fit the table any more, or is not there. */
 const STALE_STATEMENTS = ['0A000', '26000'];
 
+/** What the operator can do, by SQLSTATE; what is not among them ends by itself or is a matter of the network. */
+const REMEDIES: Readonly<Record<string, string>> = {
+    '28P01': 'the database refuses the password: see user and password in config.moray.pg',
+    '28000': 'the database does not let this role in from here: see user in config.moray.pg, and pg_hba.conf',
+    '3D000': 'there is no such database: create it, or see database in config.moray.pg',
+    '42501':
+        'the role may not read, write or create what it has to: make it the owner of the database and its tables, or ' +
+        'grant it CREATE on the schema',
+    [DISK_FULL]: 'the disk of the database is full',
+    [TOO_MANY_CONNECTIONS]:
+        'the database has no connection left: raise its max_connections, or lower config.moray.pg.pool.size',
+};
+
+/** What can be done about a failure of this SQLSTATE; undefined if nothing is known. */
+export function remedyFor(sqlState: string | undefined): string | undefined {
+    return sqlState === undefined ? undefined : REMEDIES[sqlState];
+}
+
 /** What the database calls an error; undefined if it is not the database's. */
 export function sqlStateOf(error: unknown): string | undefined {
     const code = error instanceof Error && 'code' in error ? error.code : undefined;

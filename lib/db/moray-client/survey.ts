@@ -1,7 +1,7 @@
 /** Asking all servers of a database which of them is the primary. */
 import { Client, type ClientConfig } from 'pg';
 import type { PgHost } from '../../config/pg-address';
-import { sqlStateOf, TOO_MANY_CONNECTIONS } from './failures';
+import { remedyFor, sqlStateOf, TOO_MANY_CONNECTIONS } from './failures';
 import type { Identity } from './primary';
 
 export interface Finding extends Identity {
@@ -58,7 +58,8 @@ export async function survey({ hosts, clientOf, timeout, signal }: SurveyOptions
                             ? others.set(host, 'is a standby')
                             : primaries.set(host, { host, ...identity }),
                     (error: unknown) => {
-                        others.set(host, error instanceof Error ? error.message : String(error));
+                        const said = error instanceof Error ? error.message : String(error);
+                        others.set(host, remedyFor(sqlStateOf(error)) ?? said);
                         if (sqlStateOf(error) === TOO_MANY_CONNECTIONS) {
                             busy.push(host.name);
                         }
