@@ -73,6 +73,9 @@ describe('the primary of the database of Moray', () => {
                     if (n === WRITES / 5) {
                         killed = failOver();
                     }
+                    if (n >= (4 * WRITES) / 5) {
+                        await killed;
+                    }
                     try {
                         await write(n);
                         outcome.acknowledged.add(n);
@@ -83,9 +86,8 @@ describe('the primary of the database of Moray', () => {
                         assert.ok(error instanceof MorayError, String(error));
                         outcome.errors.push(error);
                         outcome[error.details.outcomeUnknown === true ? 'unknown' : 'refused'].add(n);
-                        // Writes are refused at once, so that there would be none left for the new primary.
-                        next = Math.min(next, WRITES - WRITES / 5);
-                        await until(() => promotedAt < Infinity || outcome.errors.length < 20);
+                        // Others would be refused at once, and none be left for the next primary.
+                        await connections.untilReached();
                     }
                 }
             };

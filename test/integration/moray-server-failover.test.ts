@@ -84,6 +84,9 @@ describe('a server on PostgreSQL', () => {
                 if (sent++ === WRITES / 5) {
                     failing = failOver();
                 }
+                if (sent > (4 * WRITES) / 5) {
+                    await failing;
+                }
                 const answer = await create(`image-${sent}`);
                 if (answer.status === 200) {
                     acknowledged.push(answer.manifest.uuid);
@@ -92,7 +95,7 @@ describe('a server on PostgreSQL', () => {
                     assertUnavailable(answer);
                     refusals++;
                     // They come at once: none would be left for the next primary.
-                    await until(() => promotedAt < Infinity);
+                    await until(async () => (await client.get('/images')).status === 200);
                 }
             }
         };

@@ -1,4 +1,4 @@
-/** Connections to the primary of a PostgreSQL database, by node-postgres (docs/decisions/0022-postgresql.md). */
+/** Connections to the primary of a PostgreSQL database, by node-postgres (docs/decisions/0023-primary.md). */
 import { readFileSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { ClientConfig } from 'pg';
@@ -165,6 +165,7 @@ function clientConfig(config: PgConfig, name: string): ClientConfig {
         password: () => password,
         database,
         ssl: tlsOf(ssl),
+        sslnegotiation: 'postgres',
         application_name: name,
         connectionTimeoutMillis: connectTimeout,
         statement_timeout: statementTimeout,
