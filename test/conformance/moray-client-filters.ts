@@ -92,6 +92,8 @@ const FOUND: [filter: string, keys: string][] = [
     ['(ip=10.0.0.1)', 'a'],
     ['(ip>=10.0.0.0)', 'a'],
     ['(!(ip=10.0.0.1))', 'b,c,d,e'],
+    // Memory knows one half of it, only PostgreSQL the other.
+    ['(!(&(ip=10.0.0.9)(s=axbyc)))', 'a,b,c,d,e'],
     ['(ip:within:=10.0.0.0/8)', 'a'],
     ['(!(ip:within:=10.0.0.0/8))', 'b,c,d,e'],
     ['(ips=10.0.0.1)', 'a'],
