@@ -48,8 +48,11 @@ export async function compareImages(
     return compare(contents(imagePages(source), onImage), target && contents(imagePages(target)));
 }
 
-export async function compareJobs(source: JobStore, target: JobStore | undefined): Promise<Comparison> {
-    return compare(etags(jobPages(source)), target && etags(jobPages(target)));
+export async function compareJobs(
+    source: JobStore | undefined,
+    target: JobStore | undefined,
+): Promise<Comparison> {
+    return compare(source && etags(jobPages(source)), target && etags(jobPages(target)));
 }
 
 type Versions = AsyncGenerator<readonly [uuid: string, version: string], undefined>;
@@ -74,7 +77,7 @@ async function* etags(pages: AsyncIterable<StoredJob[]>): Versions {
     }
 }
 
-async function compare(source: Versions, target: Versions | undefined): Promise<Comparison> {
+async function compare(source: Versions | undefined, target: Versions | undefined): Promise<Comparison> {
     const there = new Map<string, string>();
     for await (const [uuid, version] of target ?? []) {
         there.set(uuid, version);
@@ -82,7 +85,7 @@ async function compare(source: Versions, target: Versions | undefined): Promise<
     const fresh = new Set<string>();
     const differing = new Set<string>();
     let total = 0;
-    for await (const [uuid, version] of source) {
+    for await (const [uuid, version] of source ?? []) {
         total++;
         const other = there.get(uuid);
         there.delete(uuid);

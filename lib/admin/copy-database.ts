@@ -122,7 +122,7 @@ async function planOf({ source, target }: Sides, hasTarget: boolean): Promise<Pl
                 'delete them first, or they would be lost.',
         );
     }
-    return { images, jobs: await compareJobs(source.database.jobs, other?.jobs) };
+    return { images, jobs: await compareJobs(source.jobs, hasTarget ? target.jobs : undefined) };
 }
 
 /** @throws CommandFailure if the target holds what is not the source's */
@@ -284,9 +284,9 @@ export const copyDatabase: Command = {
             }
             if (isDry) {
                 const hasTarget = await target.exists();
-                await source.open();
+                await source.open({ forReading: true });
                 if (hasTarget) {
-                    await target.open();
+                    await target.open({ forReading: true });
                 }
                 return await dryRun(context, sides, hasTarget);
             }

@@ -5,7 +5,7 @@
  * databases ever think that the same objects are theirs, the former one gets another id and is left with a mark that
  * keeps servers from using it; and so is one that is only half filled yet.
  */
-import type { Database, PendingObject } from './driver';
+import type { Database, JobStore, PendingObject } from './driver';
 
 export type DatabaseType = Database['type'];
 
@@ -83,10 +83,17 @@ export interface CopySide {
     readonly place: string;
     /** Throws until it was opened. */
     readonly database: Database;
-    /** Whether it was ever made. Makes nothing. */
+    /** Those of the database; undefined if it was opened for reading only and no server has ever used it. */
+    readonly jobs: JobStore | undefined;
+    /** Whether it has a place for images. Makes nothing. */
     exists(): Promise<boolean>;
-    /** Opens it whatever mark it has; makes it if there is none. @throws Error why it cannot be used */
-    open(): Promise<void>;
+    /**
+     * Opens it whatever mark it has. `forReading` makes nothing in a database that exists; without it, what is not there
+     * is made.
+     *
+     * @throws Error why it cannot be used
+     */
+    open(options?: { forReading: boolean }): Promise<void>;
     close(): Promise<void>;
     /** Who has it open as well, for people; undefined if nobody is seen. To be asked before {@link open}. */
     otherUsers(): Promise<string | undefined>;

@@ -8,7 +8,7 @@ import {
     type CopyMark,
     type CopySide,
 } from './copy-side';
-import type { PendingObject } from './driver';
+import type { JobStore, PendingObject } from './driver';
 import { databaseFile, LocalDatabase, type LocalDatabaseOptions } from './local';
 import { isUsedElsewhere, type Connection } from './local-connection';
 import { toObject } from './local-pending';
@@ -34,6 +34,10 @@ export class LocalCopySide implements CopySide {
     constructor(private readonly options: LocalDatabaseOptions) {
         this.place = databaseFile(options);
         this.database = new LocalDatabase(options);
+    }
+
+    get jobs(): JobStore {
+        return this.database.jobs;
     }
 
     async exists(): Promise<boolean> {

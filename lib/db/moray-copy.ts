@@ -8,7 +8,7 @@ import {
     type CopyMark,
     type CopySide,
 } from './copy-side';
-import type { PendingObject } from './driver';
+import type { JobStore, PendingObject } from './driver';
 import { MorayDatabase } from './moray';
 import type { Connections, Row, Session } from './moray-client/types';
 import { NOW } from './moray-coordination';
@@ -47,30 +47,47 @@ export interface MorayCopySideOptions {
 export class MorayCopySide implements CopySide {
     readonly type = 'moray';
     readonly place: string;
-    readonly database: MorayDatabase;
+    readonly #options: MorayCopySideOptions;
     readonly #connections: Connections;
+    #database: MorayDatabase | undefined;
+    #hasJobs = false;
 
-    constructor({ connections, place, log, clock }: MorayCopySideOptions) {
-        this.place = place;
-        this.#connections = connections;
-        this.database = new MorayDatabase({ connections, log, clock, isMarkIgnored: true });
+    constructor(options: MorayCopySideOptions) {
+        this.place = options.place;
+        this.#options = options;
+        this.#connections = options.connections;
+    }
+
+    get database(): MorayDatabase {
+        if (!this.#database) {
+            throw new Error(`${this.place} has not been opened.`);
+        }
+        return this.#database;
+    }
+
+    get jobs(): JobStore | undefined {
+        return this.#hasJobs ? this.database.jobs : undefined;
     }
 
     /** A bucket that Moray has made is enough: the tables beside it are made when it is opened. */
     async exists(): Promise<boolean> {
-        return this.#run(
-            async (session) => (await hasTable(session, IMAGES_TABLE)) || hasTable(session, META_TABLE),
-        );
+        return this.#run((session) => hasTable(session, IMAGES_TABLE));
     }
 
     /** @throws ApiError, also if it is out of reach, which servers would wait for */
-    async open(): Promise<void> {
-        await this.database.open();
-        await this.database.check();
+    async open({ forReading } = { forReading: false }): Promise<void> {
+        const { connections, log, clock } = this.#options;
+        const options = { isMarkIgnored: true, isReadOnly: forReading };
+        this.#database = new MorayDatabase({ connections, log, clock, ...options });
+        await this.#database.open();
+        this.#hasJobs = await this.#run((session) => hasTable(session, META_TABLE));
+        if (this.#hasJobs) {
+            await this.#database.check();
+        }
     }
 
     async close(): Promise<void> {
-        await this.database.close();
+        await (this.#database ?? this.#connections).close();
     }
 
     async otherUsers(): Promise<string | undefined> {
@@ -96,7 +113,7 @@ export class MorayCopySide implements CopySide {
     }
 
     async readId(): Promise<string> {
-        return (await this.#run((session) => readMeta(session, 'id'))) ?? '';
+        return this.#hasJobs ? ((await this.#run((session) => readMeta(session, 'id'))) ?? '') : '';
     }
 
     async countImages(): Promise<number> {

@@ -110,6 +110,8 @@ export async function hasTable(session: Session, table: string): Promise<boolean
 export interface SchemaOptions {
     /** Take a database that a copy has marked as not to be used (copy-side.ts). */
     readonly isMarkIgnored?: boolean;
+    /** Make no tables where there are none. Then they must not be used, and the database has no lasting id. */
+    readonly isReadOnly?: boolean;
 }
 
 /**
@@ -157,6 +159,9 @@ export async function prepareSchema(
     options?: SchemaOptions,
 ): Promise<string> {
     if (!(await hasTable(connections, META_TABLE))) {
+        if (options?.isReadOnly === true) {
+            return newId;
+        }
         await connections.transaction(async (session) => {
             // Two processes that look at once both see nothing, and IF NOT EXISTS fails for the second one. A lock of
             // the transaction goes with it, however it ends.

@@ -33,10 +33,10 @@ export class MorayDatabase implements Database {
 
     readonly #options: SchemaOptions;
 
-    constructor({ connections, log, clock, isMarkIgnored = false }: MorayDatabaseOptions) {
-        this.#options = { isMarkIgnored };
+    constructor({ connections, log, clock, ...options }: MorayDatabaseOptions) {
+        this.#options = options;
         const databaseClock = new DatabaseClock(clock, log);
-        const reach = new Reach({ connections, clock, databaseClock, log, isMarkIgnored });
+        const reach = new Reach({ connections, clock, databaseClock, log, ...options });
         const { session } = reach;
         this.#reach = reach;
         this.images = new MorayImages({ reach, pending: new Pending(databaseClock), clock, log });

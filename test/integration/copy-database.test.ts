@@ -217,7 +217,7 @@ describe('imgapiadm db copy', function () {
         await fill('local', 30);
         const tables = async () =>
             postgres.sql(
-                "SELECT relname FROM pg_class WHERE relname LIKE 'imgapi%' OR relname = 'buckets_config'",
+                "SELECT tablename FROM pg_tables WHERE tablename LIKE 'imgapi%' OR tablename = 'buckets_config' ORDER BY 1",
                 [],
                 moray.pg!.database,
             );
@@ -249,9 +249,17 @@ describe('imgapiadm db copy', function () {
         assert.match(refusing.err, /has 1 other image\(s\) .*give --replace/s);
         assert.deepEqual({ local: await read('local'), moray: await read('moray') }, before);
 
+        // As a datacenter has it that this server was never used in.
+        const names = (await tables()).map(({ tablename }) => String(tablename));
+        const own = names.filter((name) => name.startsWith('imgapi_server_'));
+        await postgres.sql(`DROP TABLE ${own.join(', ')}`, [], moray.pg!.database);
+        const left = await tables();
         await rm(join(folder, 'db'), { recursive: true });
-        done(await copy('moray', '-n'));
+        const toLocal = await copy('moray', '-n');
+        done(toLocal);
+        assert.match(toLocal.out, /^3 image\(s\) would be added, .*; 0 job\(s\)/m);
         assert.equal(existsSync(databaseFile(place())), false);
+        assert.deepEqual(await tables(), left);
     });
 
     it('does not mix two sets of images, and replaces one only when told to', async () => {
