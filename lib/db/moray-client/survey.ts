@@ -59,7 +59,9 @@ export async function survey({ hosts, clientOf, timeout, signal }: SurveyOptions
                             : primaries.set(host, { host, ...identity }),
                     (error: unknown) => {
                         const said = error instanceof Error ? error.message : String(error);
-                        others.set(host, remedyFor(sqlStateOf(error)) ?? said);
+                        const remedy = remedyFor(sqlStateOf(error));
+                        // In its own words as well: that the role has no entry may be for want of TLS.
+                        others.set(host, remedy === undefined ? said : `${remedy} (${said})`);
                         if (sqlStateOf(error) === TOO_MANY_CONNECTIONS) {
                             busy.push(host.name);
                         }
