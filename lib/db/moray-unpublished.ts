@@ -3,7 +3,7 @@
  *
  * Ascending lists begin with unpublished images, and Moray has no index that leads to rows without a `published_at`. The
  * unactivated ones are found by their `activated`. For the others all rows are looked through from time to time; those
- * written since are found by their `_mtime`, which every writer sets. See docs/decisions.
+ * written since are found by their `_mtime`, which every writer sets. See docs/decisions/0025-moray-bucket.md.
  */
 import type { Session } from './moray-client/types';
 import { IMAGES_TABLE } from './moray-layout';

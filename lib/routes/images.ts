@@ -35,7 +35,7 @@ export const imageRoutes: readonly Route[] = [
         path: '/images',
         summary: 'Lists images. Without a signature only the active ones.',
         description:
-            'The `Etag` is weak: as long as the list is the same, it serves as `If-None-Match`, the one condition that lists know. That of a list of more than 1,000 images changes with any image.',
+            'The `Etag` is weak: as long as the list is the same, it serves as `If-None-Match`, the one condition that lists know. That of a list of more than 1,000 images changes with any image; with `databaseType` `moray` such a list has none.',
         auth: 'passive',
         read: true,
         answers: 'json',

@@ -13,6 +13,7 @@ import {
 } from '../../lib/reference/operations';
 import { schemas } from '../../lib/reference/schemas';
 import { routes } from '../../lib/routes';
+import { onMoray } from './test-database';
 
 const ajv = new Ajv2020({ keywords: ['components'], strictTypes: false, validateFormats: false });
 ajv.addSchema({ $id: 'reference', components: { schemas } });
@@ -83,7 +84,9 @@ export function assertDocumented(method: string, target: string, answer: Receive
                 ? part
                 : told.includes(name as AnswerHeader) && !(part && name === 'Content-MD5');
         assert.ok(!has || said, `${place}: no header ${name} in the reference`);
-        assert.ok(has || !said || OPTIONAL.has(name), `${place}: the reference has the header ${name}`);
+        // A long list has none there.
+        const mayLack = OPTIONAL.has(name) || (onMoray && route.name === 'ListImages' && name === 'Etag');
+        assert.ok(has || !said || mayLack, `${place}: the reference has the header ${name}`);
     }
     if (status === 302) {
         assert.equal(body.length, 0, `${place}: the answer has a body`);

@@ -17,6 +17,9 @@ const OURS = 'imgapi-';
 const PATIENCE = 3000;
 const POLL = 50;
 
+/** How long the removal of the databases of many servers may take, with what comes after it, in ms. */
+const STOP_DATABASE = 60_000;
+
 /** How long the process may live on after the last test, in ms. */
 const LINGER = 15_000;
 
@@ -62,7 +65,7 @@ async function leftProcesses(): Promise<{ pid: number; command: string }[]> {
 
 export const mochaHooks = {
     async afterAll(this: Mocha.Context): Promise<void> {
-        this.timeout(2 * PATIENCE);
+        this.timeout(STOP_DATABASE);
         await stopTestDatabase();
         // Does not keep the process alive; fires if something else does.
         setTimeout(() => {
