@@ -52,7 +52,27 @@ function answerParserError(err: NodeJS.ErrnoException, socket: Socket, identity:
 
 /** Where a socket keeps the newest answer made on it. */
 const ANSWER = Symbol('answer');
-type AnsweringSocket = Socket & { [ANSWER]?: http.ServerResponse };
+/** Where it keeps those that had to wait for the one before them (pipelining), until they are closed. */
+const QUEUED = Symbol('queued');
+type AnsweringSocket = Socket & { [ANSWER]?: http.ServerResponse; [QUEUED]?: Set<http.ServerResponse> };
+
+function rememberQueued(socket: AnsweringSocket, answer: http.ServerResponse): void {
+    const queued = (socket[QUEUED] ??= new Set());
+    queued.add(answer);
+    answer.once('close', () => queued.delete(answer));
+}
+
+/**
+ * Closes the answers that wait for one before them on a connection that has gone. Node closes only the one whose turn it
+ * is; what the others hold, such as open files, would be held for ever.
+ */
+function closeQueued(socket: AnsweringSocket): void {
+    for (const answer of socket[QUEUED] ?? []) {
+        if (answer.socket === null && !answer.writableFinished) {
+            answer.destroy().emit('close');
+        }
+    }
+}
 
 /** Why the server cannot listen, and what to do about it; the usual reasons in words. */
 function listenError(err: NodeJS.ErrnoException, port: number, address: string): Error {
@@ -93,7 +113,11 @@ export class Listener {
             requireHostHeader: false,
         });
         const pass = (event: string) => (req: http.IncomingMessage, res: http.ServerResponse) => {
-            (req.socket as AnsweringSocket)[ANSWER] = res;
+            const socket: AnsweringSocket = req.socket;
+            socket[ANSWER] = res;
+            if (res.socket === null) {
+                rememberQueued(socket, res);
+            }
             if (this.#stopping) {
                 // The client is to know that this connection is of no more use.
                 res.shouldKeepAlive = false;
@@ -102,7 +126,10 @@ export class Listener {
         };
         this.#server.on('connection', (socket: AnsweringSocket) => {
             this.#sockets.add(socket);
-            socket.once('close', () => this.#sockets.delete(socket));
+            socket.once('close', () => {
+                this.#sockets.delete(socket);
+                closeQueued(socket);
+            });
         });
         this.#server
             .on('request', pass('request'))

@@ -2,10 +2,13 @@
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import http from 'node:http';
+import { setTimeout as wait } from 'node:timers/promises';
 import { at, assertError, FILE, type Client } from '../support/api';
+import { RawConnection } from '../support/raw-connection';
 import type { TestServer } from '../support/server';
 import { withServer } from '../support/signed';
 import { SlowUpload, untilStaged } from '../support/slow-upload';
+import { openFiles } from '../support/workers';
 
 describe('a limit to the requests under way', () => {
     async function withBusy(
@@ -72,6 +75,31 @@ describe('a limit to the requests under way', () => {
             );
             const patient = await waitingOne();
             await Promise.all([once(patient, 'response'), first!.finish(), second!.finish()]);
+        });
+    });
+
+    it('gets everything back when a connection goes that had sent several requests at once', async () => {
+        await withServer({ config: { limits: { requests: 3 } } }, async (client, server) => {
+            const { uuid } = await client.createActive({}, Buffer.alloc(16 << 20));
+            const connection = await RawConnection.open(server.url);
+            connection.socket.pause();
+            const get = (path: string) => `GET ${path} HTTP/1.1\r\nHost: x\r\n\r\n`;
+            connection.write([at(uuid, '/file'), at(uuid, '/file'), at(uuid)].map(get).join(''));
+            const pid = server.child.pid ?? 0;
+            const downloads = () => openFiles(pid, /\/file0-[^/]+$/);
+            while (downloads() < 2) {
+                await wait(10);
+            }
+            connection.socket.destroy();
+            const three = await Promise.all([1, 2, 3].map(() => client.get('/images')));
+            assert.deepEqual(
+                three.map(({ status }) => status),
+                [200, 200, 200],
+            );
+            const audited = () => server.log.filter(({ route }) => route === 'GetImageFile').length;
+            while (downloads() > 0 || audited() < 2) {
+                await wait(10);
+            }
         });
     });
 });

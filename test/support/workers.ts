@@ -50,10 +50,15 @@ export async function answeringPids(url: string, connections = 16): Promise<Map<
 
 /** How many unfinished files of images a process has open. */
 export function openUploads(pid: number): number {
+    return openFiles(pid, /\/file0\.[^/]+$/);
+}
+
+/** How many files with such a path a process has open. */
+export function openFiles(pid: number, path: RegExp): number {
     const folder = `/proc/${pid}/fd`;
     return readdirSync(folder).filter((fd) => {
         try {
-            return /\/file0\.[^/]+$/.test(readlinkSync(`${folder}/${fd}`));
+            return path.test(readlinkSync(`${folder}/${fd}`));
         } catch {
             // Closed since.
             return false;
