@@ -4,10 +4,15 @@ import type { PermitHolder, PermitSource } from './driver';
 /** Which part of all permits a process may have at hand beyond those it needs, divided by the number of processes. */
 const BATCHES = 4;
 
+/** A process that has not said for so long whether it keeps permits hangs: the queue does not grow because of it. In ms. */
+const SILENT_AFTER = 1000;
+
 interface Account {
     readonly holder: PermitHolder;
     /** Permits that it has, used or not. */
     held: number;
+    /** It has asked for permits. One that has not has none to give back; it may not even have started. */
+    asked: boolean;
     /** It was told that permits are short. */
     told: boolean;
     /** How often it was told that permits are short, and has not said yet that it keeps none for later. */
@@ -23,8 +28,8 @@ interface Wish {
  * The permits of `limits.requests`, and the queue for them, for all processes of a server.
  *
  * There are never more requests under way than permits: a process uses only what it was given and has not given back.
- * Nobody is refused while a process may have permits at hand that it does not use. Those of a process that dies come
- * back by {@link detach}. All of it is a handful of numbers: nothing here waits or fails.
+ * Nobody is refused while a process that is heard of may have permits at hand that it does not use. Those of a process
+ * that dies come back by {@link detach}. All of it is a handful of numbers: nothing here waits or fails.
  */
 export class PermitPool {
     #limit: number;
@@ -33,6 +38,8 @@ export class PermitPool {
     #free: number;
     /** Whether processes were told to give back what they do not use. */
     #tight = false;
+    /** On the monotonic clock, in ms. */
+    #tightSince = 0;
     readonly #accounts = new Map<PermitHolder, Account>();
     /** In the order in which they came, from all processes. */
     #waiting: Wish[] = [];
@@ -56,7 +63,7 @@ export class PermitPool {
 
     /** Opens an account for a process. */
     attach(holder: PermitHolder): PermitSource {
-        const account: Account = { holder, held: 0, told: false, unconfirmed: 0 };
+        const account: Account = { holder, held: 0, asked: false, told: false, unconfirmed: 0 };
         this.#accounts.set(holder, account);
         return {
             want: (id) => {
@@ -64,8 +71,9 @@ export class PermitPool {
                 if (!this.#accounts.has(holder)) {
                     return;
                 }
+                account.asked = true;
                 if (this.#tight && !account.told) {
-                    // It came after the others were told.
+                    // The others were told before it asked for the first time.
                     account.told = true;
                     account.unconfirmed++;
                     holder.tighten(true);
@@ -110,8 +118,10 @@ export class PermitPool {
         } else if (this.#tight && this.#free > 0) {
             this.#tight = false;
             for (const account of this.#accounts.values()) {
-                account.told = false;
-                account.holder.tighten(false);
+                if (account.told) {
+                    account.told = false;
+                    account.holder.tighten(false);
+                }
             }
         }
     }
@@ -130,7 +140,8 @@ export class PermitPool {
             return;
         }
         this.#tight = true;
-        const all = [...this.#accounts.values()];
+        this.#tightSince = performance.now();
+        const all = [...this.#accounts.values()].filter(({ asked }) => asked);
         // All are doubtful before the first is told: it may answer at once.
         all.forEach((account) => account.unconfirmed++);
         all.forEach((account) => {
@@ -139,9 +150,13 @@ export class PermitPool {
         });
     }
 
-    /** Refuses those who came last, if there are too many, and nobody has a permit that is not used. */
+    /** Refuses those who came last, if there are too many, and nobody is known to have a permit that is not used. */
     #refuse(): void {
-        if ([...this.#accounts.values()].every(({ unconfirmed }) => unconfirmed === 0)) {
+        if (this.#waiting.length <= this.#queue) {
+            return;
+        }
+        const silent = performance.now() - this.#tightSince > SILENT_AFTER;
+        if (silent || [...this.#accounts.values()].every(({ unconfirmed }) => unconfirmed === 0)) {
             for (const { account, id } of this.#waiting.splice(this.#queue)) {
                 account.holder.refuse(id);
             }

@@ -14,6 +14,9 @@ import type { FromWorker, Settings, ToWorker } from './message';
 /** ms that the parent may be late with the answers of the others. */
 const LATE = 500;
 
+/** Permits for all requests that may still come. */
+const ANY_NUMBER = 2 ** 31;
+
 /**
  * This process as a worker: its line to the parent, and through it to the other workers.
  *
@@ -41,6 +44,9 @@ export class WorkerProcess implements Processes {
         cluster.worker?.once('disconnect', () => {
             // Node.js would end the process at once; but transfers may be under way.
             Object.assign(cluster.worker ?? {}, { exitedAfterDisconnect: true });
+            // Nobody gives out permits any more; those who wait for one are among what is finished.
+            this.#holder?.tighten(false);
+            this.#holder?.grant(ANY_NUMBER);
             onStop(0);
         });
     }
@@ -113,11 +119,7 @@ export class WorkerProcess implements Processes {
                 this.#holder?.refuse(message.id);
                 break;
             case 'tighten':
-                if (this.#holder) {
-                    this.#holder.tighten(message.on);
-                } else if (message.on) {
-                    this.#send({ kind: 'give-back', count: 0, confirms: true });
-                }
+                this.#holder?.tighten(message.on);
                 break;
         }
     }

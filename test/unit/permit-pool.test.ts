@@ -1,6 +1,7 @@
 /** The permits of `limits.requests`, given to several processes whose messages are on their way for a while. */
 import assert from 'node:assert/strict';
 import { EventEmitter } from 'node:events';
+import { setTimeout as wait } from 'node:timers/promises';
 import { RequestGate } from '../../lib/http/request-gate';
 import { PermitPool } from '../../lib/workers/permit-pool';
 import type { PermitHolder } from '../../lib/workers/driver';
@@ -142,6 +143,47 @@ describe('permits of requests', () => {
         }
         assert.equal(other.inside.length, 8);
         assert.equal(other.refused, 1);
+    });
+
+    it('are given up at once by a process that asks for the first time while they are short', async () => {
+        const { pool, all, deliver } = make(1, 10, 1);
+        const [one] = all;
+        const told: boolean[] = [];
+        let granted = 0;
+        const starting = pool.attach({
+            grant: (count) => (granted += count),
+            refuse: () => assert.fail('there is room in the queue'),
+            tighten: (on) => told.push(on),
+        });
+        for (let count = 0; count < 2; count++) {
+            void one.request();
+            await deliver();
+        }
+        assert.deepEqual(told, [], 'it may not have started yet');
+        starting.want(1);
+        assert.deepEqual(told, [true]);
+        one.end(one.inside);
+        one.end(one.inside);
+        await deliver();
+        one.end(one.inside);
+        await deliver();
+        assert.equal(granted, 1);
+    });
+
+    it('are not waited for without end where a process says nothing', async () => {
+        const { pool, all, deliver } = make(2, 0, 1);
+        const [one] = all;
+        const nothing = () => undefined;
+        pool.attach({ grant: nothing, refuse: nothing, tighten: nothing }).want(1);
+        void one.request();
+        await deliver();
+        assert.equal(one.inside.length, 1);
+        while (one.refused === 0) {
+            void one.request();
+            await deliver();
+            await wait(20);
+        }
+        assert.equal(one.waiting.length, 0);
     });
 
     it('come back from a process that died, and its place in the queue is free', async () => {
