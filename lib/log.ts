@@ -1,6 +1,6 @@
 /** The log: bunyan records, one JSON line each (config.md §7). */
 import type Logger from 'bunyan';
-import { openSync, writeSync } from 'node:fs';
+import { fstatSync, openSync, writeSync } from 'node:fs';
 import Module, { createRequire } from 'node:module';
 import { inspect } from 'node:util';
 import { censorLine } from './config/censor';
@@ -302,6 +302,20 @@ export interface LogOptions {
     destination?: string;
 }
 
+const STDOUT = 1;
+
+/**
+ * Standard output for a sink. A write to a full pipe then fails, where it would hold up the whole process, signals
+ * included, until somebody reads. Node.js arranges that for its own stream, and takes it back at the exit.
+ */
+function unblockedStdout(): number {
+    const stats = fstatSync(STDOUT);
+    if (stats.isFIFO() || stats.isSocket()) {
+        void process.stdout;
+    }
+    return STDOUT;
+}
+
 /** The root log: a bunyan logger with a way to write complete lines beside it. */
 export interface ServerLog extends Logger {
     readonly sink: LogSink;
@@ -317,7 +331,7 @@ export interface ServerLog extends Logger {
  */
 export function createLog(options: LogOptions): ServerLog {
     const { name, level, source = false, destination = 'stdout' } = options;
-    const sink = new LogSink(destination === 'stdout' ? 1 : openSync(destination, 'a'));
+    const sink = new LogSink(destination === 'stdout' ? unblockedStdout() : openSync(destination, 'a'));
     const records = {
         write: (record: object) => {
             const { level, time } = record as LogRecord;
