@@ -106,9 +106,7 @@ async function runParent(settings: Settings, log: ServerLog, load: () => Setting
         () => parent.stop(),
         () => parent.kill(),
     );
-    if (await parent.start()) {
-        log.info('startup complete');
-    } else {
+    if (!(await parent.start())) {
         exit(log, EXIT_START);
     }
 }

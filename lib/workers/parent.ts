@@ -90,11 +90,11 @@ export class Parent {
     /**
      * Starts the workers: one, which prepares the database if need be, then the others.
      *
-     * @returns whether they are up; if not, the log has the reason
+     * @returns false if they cannot start, and the log has the reason; true if they are up, or are to stop already
      */
     async start(): Promise<boolean> {
         const first = this.#fork(this.#settings);
-        if ((await first.up) === undefined) {
+        if ((await first.up) === undefined && !this.#isStopping()) {
             const { code, signal } = await first.ended;
             if (signal !== null || code === null) {
                 this.#log.error(
@@ -107,8 +107,11 @@ export class Parent {
         this.#started = true;
         this.#fill();
         await Promise.all(this.#serving.map(({ up }) => up));
-        if (this.#rollsWanted > 0) {
-            this.roll();
+        if (!this.#isStopping()) {
+            this.#log.info('startup complete');
+            if (this.#rollsWanted > 0) {
+                this.roll();
+            }
         }
         return true;
     }
@@ -237,7 +240,7 @@ export class Parent {
         const former = () => this.#serving.find(({ settings }) => settings !== next);
         for (let one = former(); one && !this.#isStopping(); one = former()) {
             const replaced = this.#serving.filter(({ settings }) => settings === next).length;
-            if (replaced < count && !(await this.#replacementUp(next))) {
+            if (replaced < count && !(await this.#replacementUp(next)) && !this.#isStopping()) {
                 this.#log.error('a new worker could not start; those that are there stay');
                 return;
             }
@@ -247,7 +250,9 @@ export class Parent {
         }
         this.#fill();
         await Promise.all(this.#serving.map(({ up }) => up));
-        this.#log.info('the workers are replaced');
+        if (!this.#isStopping()) {
+            this.#log.info('the workers are replaced');
+        }
     }
 
     /** The configuration as it is now; undefined, which is logged, if it cannot be used. */
@@ -262,6 +267,11 @@ export class Parent {
 
     /** Starts a worker with new settings, which become those of all once it is up. */
     async #replacementUp(next: Settings): Promise<boolean> {
+        const { limits } = next.config;
+        if (this.#settings.config.limits.requests === 0) {
+            // Nobody else asks for permits; it may before it is heard to be up.
+            this.#pool.setLimits(limits);
+        }
         const worker = this.#fork(next);
         worker.standing = 'trial';
         if ((await worker.up) === undefined) {
@@ -274,8 +284,8 @@ export class Parent {
             this.#settings = next;
             this.#diedAtOnce = 0;
             this.#log.level(next.verbosity.level as LogLevel);
-            if (next.config.limits.requests > 0) {
-                this.#pool.setLimits(next.config.limits);
+            if (limits.requests > 0) {
+                this.#pool.setLimits(limits);
             }
         }
         return true;
@@ -286,7 +296,7 @@ export class Parent {
         const overdue = setTimeout(() => {
             this.#log.error({ worker: worker.pid }, 'a worker does not end; it is killed');
             worker.kill();
-        }, this.#settings.config.limits.gracefulStop + OVERDUE);
+        }, worker.settings.config.limits.gracefulStop + OVERDUE);
         void worker.ended.then(() => clearTimeout(overdue));
     }
 
