@@ -306,14 +306,12 @@ const STDOUT = 1;
 
 /**
  * Standard output for a sink. A write to a full pipe then fails, where it would hold up the whole process, signals
- * included, until somebody reads. Node.js arranges that for its own stream, and takes it back at the exit.
+ * included, until somebody reads. Node.js arranges that for its own stream when that is first looked at, and takes it back
+ * at the exit.
  */
 function unblockedStdout(): number {
     const stats = fstatSync(STDOUT);
-    if (stats.isFIFO() || stats.isSocket()) {
-        void process.stdout;
-    }
-    return STDOUT;
+    return stats.isFIFO() || stats.isSocket() ? process.stdout.fd : STDOUT;
 }
 
 /** The root log: a bunyan logger with a way to write complete lines beside it. */
