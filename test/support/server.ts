@@ -39,7 +39,6 @@ function parseRecord(line: string): LogRecord {
 }
 
 export class TestServer {
-    readonly log: LogRecord[] = [];
     readonly #waiting = new Set<() => void>();
 
     private constructor(
@@ -50,6 +49,7 @@ export class TestServer {
         readonly child: ChildProcess,
         /** What it was started with; to be changed before it loads it again. */
         readonly configFile: string,
+        readonly log: readonly LogRecord[],
         private readonly cleanUp: () => Promise<void>,
     ) {}
 
@@ -78,15 +78,14 @@ export class TestServer {
             },
         );
         const lines = createInterface({ input: child.stdout });
-        const early: LogRecord[] = [];
+        const log: LogRecord[] = [];
         try {
             const url = await new Promise<string>((found, failed) => {
                 const onLine = (line: string) => {
                     const record = parseRecord(line);
-                    early.push(record);
+                    log.push(record);
                     const match = /listening on <(http:[^>]+)>/.exec(record.msg);
                     if (match?.[1] !== undefined) {
-                        lines.off('line', onLine);
                         found(match[1]);
                     }
                 };
@@ -94,17 +93,13 @@ export class TestServer {
                 child.once('exit', (code) =>
                     failed(
                         new Error(
-                            `The server ended with code ${String(code)}: ${JSON.stringify(early.at(-1))}`,
+                            `The server ended with code ${String(code)}: ${JSON.stringify(log.at(-1))}`,
                         ),
                     ),
                 );
             });
-            const server = new TestServer(url, dataDir, database, child, file, folder.remove);
-            server.log.push(...early);
-            lines.on('line', (line) => {
-                server.log.push(parseRecord(line));
-                server.#waiting.forEach((look) => look());
-            });
+            const server = new TestServer(url, dataDir, database, child, file, log, folder.remove);
+            lines.on('line', () => server.#waiting.forEach((look) => look()));
             return server;
         } catch (err) {
             child.kill('SIGKILL');
