@@ -69,7 +69,7 @@ const publishedAt = (n: number): string => new Date(Date.UTC(2012, 0, 1) + n * 6
 const variety = (images: number): number => Math.max(1, Math.floor(images / ALIKE));
 
 /** The record of image n of `images`; published a minute after the one before. */
-function record(n: number, images: number): RawImage {
+export function record(n: number, images: number): RawImage {
     const bytes = hash(`image ${n}`);
     const choice = (offset: number, of: number) => bytes.readUInt16BE(offset) % of;
     const [type, os] = KINDS[choice(16, KINDS.length)] ?? KINDS[0];

@@ -3,6 +3,7 @@ import { download } from './download';
 import { filters } from './filters';
 import { lists } from './lists';
 import { memory } from './memory';
+import { postgresql } from './postgresql';
 import { refusals } from './refusals';
 import { s3 } from './s3';
 import { smallReads } from './small-reads';
@@ -22,4 +23,5 @@ export const works: Readonly<Record<string, Work>> = {
     upload,
     memory,
     s3,
+    postgresql,
 };

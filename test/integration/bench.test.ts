@@ -81,6 +81,21 @@ describe('npm run bench', function () {
         assert.match(lineOf('8 uploads to S3 at once, 8 MiB in all: memory'), / MiB /);
     });
 
+    it('compares reads from PostgreSQL with the bare query', function () {
+        if (spawnSync('/usr/lib/postgresql/15/bin/initdb', ['--version']).error) {
+            skip(this, 'PostgreSQL is not installed; deps/postgresql/README.md says how to get it');
+        }
+        for (const kind of ['GET /images/UUID', 'list of 10', 'list of 10 by owner', 'list of 10 by tag']) {
+            for (const what of [
+                'beside the bare query',
+                'with the database',
+                'two workers against one process',
+            ]) {
+                assert.match(lineOf(`PostgreSQL: ${kind}, ${what}`), /CPU µs +[\d.,]+ CPU µs +\d+\.\d\d /);
+            }
+        }
+    });
+
     it('leaves nothing in the temporary directory', () => {
         assert.deepEqual(foldersLeft(), []);
     });
