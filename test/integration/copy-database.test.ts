@@ -181,7 +181,8 @@ describe('imgapiadm db copy', function () {
         const before = await fill('local', 520);
         // The last step of each way is to give the id away, and to take it.
         for (const [from, to, most, lastStep] of [
-            ['local', 'moray', 500, 'DELETE FROM imgapi_server_meta'],
+            // What one run has written, the next one does not ask for again.
+            ['local', 'moray', 500 / Math.max(KILLS, 1), 'DELETE FROM imgapi_server_meta'],
             ['moray', 'local', 30, 'LOCK TABLE'],
         ] as const) {
             if (from === 'moray') {
