@@ -9,6 +9,7 @@ import {
     DEFAULTS_FILE,
     loadConfig,
     processEnvironment,
+    mayBeSecretName,
 } from './lib/config';
 import { parseArguments, unknownOptionsMessage, usage } from './lib/config/arguments';
 import { createLog, logVerbosity, type ServerLog } from './lib/log';
@@ -42,7 +43,7 @@ function load(log: ServerLog | undefined, file: string | undefined, debug: numbe
     const told = log ?? createLog({ name: 'imgapi', ...verbosity });
     told.info({ defaultsPath: DEFAULTS_FILE }, 'load config defaults');
     told.info({ configPath: file ?? DEFAULT_CONFIG_FILE }, 'load config path');
-    told.info({ config: JSON.stringify(censorConfig(config)) }, 'loaded config');
+    told.info({ config: JSON.stringify(censorConfig(config, mayBeSecretName)) }, 'loaded config');
     warnings.forEach((warning) => told.warn(warning));
     return { config, verbosity, log: told };
 }

@@ -132,7 +132,7 @@ function takeImage(call: Call, image: Image | undefined, caller: string | undefi
     }
     if (!image.valid) {
         call.log.warn(
-            { image_uuid: call.uuid },
+            { image_uuid: call.uuid, faults: image.faults },
             'the stored image breaks the rules of this server and is not shown',
         );
         throw new ApiError('ResourceNotFound', `Image ${call.uuid} is not available on this server.`);

@@ -37,6 +37,11 @@ export function isSecretName(name: string): boolean {
     return secretNames.has(name.toLowerCase());
 }
 
+/** Whether a key of the configuration may be meant for one of a secret: it may be one that no server knows. */
+export function mayBeSecretName(name: string): boolean {
+    return isSecretName(name) || /passw|passphrase|secret/i.test(name);
+}
+
 function censorText(text: string): string {
     return PRIVATE_KEY.test(text) ? CENSORED : text.replace(URL_PASSWORD, `$1:${CENSORED}@`);
 }
@@ -47,12 +52,12 @@ function censorText(text: string): string {
  * Values under a secret's name become `***`, as does any text with a private key in PEM form; URLs lose their
  * passwords.
  */
-export function censorConfig(value: unknown): unknown {
+export function censorConfig(value: unknown, isSecret = isSecretName): unknown {
     if (typeof value === 'string') {
         return censorText(value);
     }
     if (Array.isArray(value)) {
-        return value.map(censorConfig);
+        return value.map((inner) => censorConfig(inner, isSecret));
     }
     if (typeof value !== 'object' || value === null) {
         return value;
@@ -60,7 +65,7 @@ export function censorConfig(value: unknown): unknown {
     return Object.fromEntries(
         Object.entries(value).map(([name, inner]) => [
             name,
-            isSecretName(name) ? CENSORED : censorConfig(inner),
+            isSecret(name) ? CENSORED : censorConfig(inner, isSecret),
         ]),
     );
 }

@@ -49,7 +49,7 @@ export function readRow(row: Row, layout: ImagesLayout): StoredImage | string {
     const raw = overlay(value as Record<string, unknown>, row, layout.fields) as RawImage;
     const version = versionOf(row);
     if (raw.uuid !== version.uuid) {
-        return 'is that of another image';
+        return (raw.uuid as unknown) === undefined ? 'has no uuid' : 'is that of another image';
     }
     return { ...version, size: json.length, publishedAt: publishedAt(raw), raw };
 }

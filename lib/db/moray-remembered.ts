@@ -2,7 +2,7 @@
 import { LRUCache } from 'lru-cache';
 import type { StoredImage } from './driver';
 import type { Row } from './moray-client/types';
-import type { ImagesLayout } from './moray-layout';
+import { IMAGES_TABLE, type ImagesLayout } from './moray-layout';
 import { isSame, readRow, versionOf, type Version } from './moray-record';
 
 /** Bytes that remembered records may take. */
@@ -49,7 +49,8 @@ export class RememberedRecords {
         if (typeof read === 'string') {
             this.log.warn(
                 { image_uuid: version.uuid, etag: version.etag },
-                `the record of an image in the database ${read}; the image is left out until it is written anew`,
+                `the record of an image in the database ${read}; the image is left out until its row in ` +
+                    `${IMAGES_TABLE} is corrected or deleted`,
             );
         }
         const size = LEAST_BYTES + BYTES_PER_CHARACTER * (image?.size ?? 0);

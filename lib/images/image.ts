@@ -1,5 +1,6 @@
 import type { Mode } from '../config/types';
 import type { StoredImage } from '../db/driver';
+import type { FieldError } from '../errors';
 import type { RawImage } from '../manifest';
 import { rawBoolean } from '../manifest';
 import { normalizeRaw, renderImage, serializeImage, type Rendered } from './serialize';
@@ -36,7 +37,7 @@ export class Image {
     readonly #rendered = new Map<number, Rendered>();
     readonly #items = new Map<number, Buffer>();
     #raw: RawImage | undefined;
-    #valid: boolean | undefined;
+    #faults: readonly FieldError[] | undefined;
 
     constructor(stored: StoredImage, rules: Rules) {
         this.uuid = stored.uuid;
@@ -52,8 +53,12 @@ export class Image {
 
     /** Whether the record meets the rules of this server; one that does not is not shown to anybody. */
     get valid(): boolean {
-        return (this.#valid ??=
-            validateImage(this.raw, profileFor(this.#rules, this.raw.state)).length === 0);
+        return this.faults.length === 0;
+    }
+
+    /** In what the record breaks those rules. */
+    get faults(): readonly FieldError[] {
+        return (this.#faults ??= validateImage(this.raw, profileFor(this.#rules, this.raw.state)));
     }
 
     get activated(): boolean {

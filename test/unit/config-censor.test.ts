@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { censorConfig } from '../../lib/config';
+import { censorConfig, mayBeSecretName } from '../../lib/config';
 
 describe('censorConfig (config.md §7)', () => {
     it('hides secrets by name wherever they stand, and leaves the original alone', () => {
@@ -21,6 +21,13 @@ describe('censorConfig (config.md §7)', () => {
             passport: 'kept',
         });
         assert.deepEqual(config, before);
+    });
+
+    it('hides what stands under a misspelled name where the log shows the configuration', () => {
+        const config = { moray: { pg: { passwort: 'a', dbSecret: 'b', user: 'kept' } } };
+        assert.deepEqual(censorConfig(config, mayBeSecretName), {
+            moray: { pg: { passwort: '***', dbSecret: '***', user: 'kept' } },
+        });
     });
 
     it('hides private keys under any name', () => {
