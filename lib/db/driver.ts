@@ -139,6 +139,14 @@ export class UniqueConflict extends Error {
     }
 }
 
+/** A value of an attribute is too long for the index that the database keeps of it. */
+export class ValueTooLong extends Error {
+    override readonly name = 'ValueTooLong';
+    constructor(readonly attribute: string) {
+        super(`The database cannot keep a value of ${attribute} that is so long; make it shorter.`);
+    }
+}
+
 /** The pending object was given up as abandoned before it could be settled. */
 export class PendingObjectLost extends Error {
     override readonly name = 'PendingObjectLost';
@@ -151,7 +159,8 @@ export interface ImageStore {
     get(uuid: string): Promise<StoredImage | undefined>;
     query(query: ImageQuery): Promise<StoredImage[]>;
     /** Applies a change; gives the written records in the order of `put`. Durable when it resolves.
-     * @throws EtagConflict, ImageNotFound, DependencyConflict, UniqueConflict, PendingObjectLost, with nothing changed. */
+     * @throws EtagConflict, ImageNotFound, DependencyConflict, UniqueConflict, ValueTooLong, PendingObjectLost, with
+     * nothing changed. */
     commit(change: ImageChange): Promise<StoredImage[]>;
     /** Images whose origin is `uuid` (and that are in `channel`, if given): how many, and the first few by uuid. */
     dependents(

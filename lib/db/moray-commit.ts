@@ -4,14 +4,15 @@
  * All rows that it is about are locked first, in the order of their keys, so that two changes never wait for each other
  * in a circle; what is asked of them is asked after that, and holds until the end.
  */
-import { DependencyConflict, EtagConflict, ImageNotFound, UniqueConflict } from './driver';
+import { DependencyConflict, EtagConflict, ImageNotFound, UniqueConflict, ValueTooLong } from './driver';
 import type { ImageChange, StoredImage } from './driver';
 import { morayEtag } from './etag';
 import { matches } from './image-match';
 import { MorayError } from './moray-client/errors';
+import type { ColumnValue } from './moray-client/columns';
 import { writesVersion } from './moray-client/fields';
 import { quoted } from './moray-client/names';
-import { toMorayError } from './moray-client/sql-state';
+import { isTooLong, toMorayError } from './moray-client/sql-state';
 import type { Row, Session } from './moray-client/types';
 import { IMAGES_TABLE, type ImagesLayout } from './moray-layout';
 import type { Pending } from './moray-pending';
@@ -178,6 +179,7 @@ async function write(
     { raw, etag, now, isNew }: Write,
 ): Promise<StoredImage> {
     const json = JSON.stringify(raw);
+    const indexed = columnContents(raw, layout.written);
     const image = writtenImage({ uuid: raw.uuid, etag: morayEtag(json), mtime: now }, json);
     const contents: [string, unknown][] = [
         ['_value', json],
@@ -187,7 +189,7 @@ async function write(
         ...(writesVersion(layout.bucket)
             ? [['_rver', layout.bucket.options.version] as [string, unknown]]
             : []),
-        ...columnContents(raw, layout.written),
+        ...indexed,
     ];
     const columns = contents.map(([column]) => quoted(column));
     const text = isNew
@@ -197,9 +199,18 @@ async function write(
     try {
         await session.query(named(text, [raw.uuid, ...contents.map(([, content]) => content)]));
     } catch (error) {
-        throw conflictOf(error, raw.uuid, etag);
+        throw isTooLong(error) ? new ValueTooLong(longestOf(indexed)) : conflictOf(error, raw.uuid, etag);
     }
     return image;
+}
+
+/** The column with the longest text. */
+function longestOf(contents: ReadonlyMap<string, ColumnValue>): string {
+    const lengths = [...contents].map(([column, content]): [string, number] => [
+        column,
+        Math.max(0, ...[content].flat().map((text) => text?.length ?? 0)),
+    ]);
+    return lengths.sort(([, a], [, b]) => b - a)[0]?.[0] ?? '';
 }
 
 /** What a failed write was about, if it was about a unique value. */

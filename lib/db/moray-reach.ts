@@ -3,6 +3,7 @@
  * tables turn out to be others than they were.
  */
 import type { Clock } from '../clock';
+import { ApiError } from '../errors';
 import { createBucket } from './moray-client/bucket-changes';
 import { readBucket } from './moray-client/buckets';
 import { isMorayError } from './moray-client/errors';
@@ -12,7 +13,7 @@ import type { DatabaseClock } from './moray-clock';
 import { measureClock } from './moray-coordination';
 import { inOurTerms, remedyOf, unavailable } from './moray-errors';
 import { IMAGES_BUCKET, IMAGES_CONFIG, ImagesLayout } from './moray-layout';
-import { prepareSchema, type SchemaOptions } from './moray-schema';
+import { prepareSchema, REFUSED, type SchemaOptions } from './moray-schema';
 
 /** Moray keeps what it knows of a bucket for 300 s; we look more often, in ms. */
 const LAYOUT_KEPT = 60_000;
@@ -144,12 +145,21 @@ export class Reach {
 
     async #setUp(): Promise<Reached> {
         const { connections, clock, databaseClock, log } = this.#parts;
+        const { isBytewise, encoding } = await textsOf(connections);
+        if (encoding !== 'UTF8') {
+            throw unavailable(
+                REFUSED,
+                new Error(
+                    `the database keeps texts as ${encoding}, which lacks characters that images may have: make it anew ` +
+                        "with ENCODING 'UTF8'",
+                ),
+            );
+        }
         const id = this.#reached?.id ?? (await prepareSchema(connections, clock.uuid(), this.#parts));
         if (!this.#reached) {
             await measureClock(connections, databaseClock);
         }
         const bucket = await this.#bucket();
-        const isBytewise = await ordersByBytes(connections);
         const lacking = Object.keys(IMAGES_CONFIG.index).filter((field) => !bucket.columns.has(field));
         if (!this.#reached && lacking.length > 0) {
             log.info(
@@ -190,7 +200,9 @@ export class Reach {
 
     /** Tells the log once for each reason. */
     #complain(error: unknown): void {
-        const complaint = remedyOf(error) ?? (error instanceof Error ? error.message : String(error));
+        // What requests are told of it is less than what there is to know.
+        const reason = error instanceof ApiError ? (error.cause ?? error) : error;
+        const complaint = remedyOf(error) ?? (reason instanceof Error ? reason.message : String(reason));
         if (complaint !== this.#complaint && !this.#isClosed) {
             this.#complaint = complaint;
             this.#parts.log.warn(
@@ -209,13 +221,24 @@ export class Reach {
     }
 }
 
-/** Whether the database orders text by its bytes, as Moray has it created. */
-async function ordersByBytes(session: Session): Promise<boolean> {
+interface Texts {
+    /** Texts are ordered by their bytes, as in a database that Moray has had created. */
+    readonly isBytewise: boolean;
+    readonly encoding: string;
+}
+
+/** How the database keeps texts. */
+async function textsOf(session: Session): Promise<Texts> {
     // As JSON: versions before 15 have no column that tells who provides the locale.
     const { rows } = await session.query({
-        text: 'SELECT to_jsonb(d)::text AS described FROM pg_database AS d WHERE datname = current_database()',
+        text:
+            'SELECT to_jsonb(d)::text AS described, pg_encoding_to_char(encoding)::text AS encoding ' +
+            'FROM pg_database AS d WHERE datname = current_database()',
     });
     const described = JSON.parse(rows[0]?.described as string) as Record<string, unknown>;
     const isOfSystem = described.datlocprovider === undefined || described.datlocprovider === 'c';
-    return isOfSystem && (described.datcollate === 'C' || described.datcollate === 'POSIX');
+    return {
+        isBytewise: isOfSystem && (described.datcollate === 'C' || described.datcollate === 'POSIX'),
+        encoding: String(rows[0]?.encoding),
+    };
 }

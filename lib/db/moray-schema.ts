@@ -60,6 +60,9 @@ const SCHEMA = [
 /** The first of the tables: if it is there, all are. */
 export const META_TABLE = 'imgapi_server_meta';
 
+/** What requests are told where there is a database that is not to be used; the log has the reason. */
+export const REFUSED = 'This server may not use the image database; its log says why.';
+
 /** The tables were made by a newer version of the program. */
 export class MoraySchemaTooNew extends Error {
     override readonly name = 'MoraySchemaTooNew';
@@ -140,11 +143,7 @@ export async function readDatabaseId(
     } catch (cause) {
         throw cause instanceof MorayError
             ? cause
-            : new ApiError(
-                  'ServiceUnavailableError',
-                  'This server may not use the image database; its log says why.',
-                  { cause },
-              );
+            : new ApiError('ServiceUnavailableError', REFUSED, { cause });
     }
 }
 

@@ -3,7 +3,7 @@ import { LRUCache } from 'lru-cache';
 import type { Clock } from '../clock';
 import type { Config } from '../config/types';
 import type { Database, ImageChange, PendingObject, StoredImage } from '../db/driver';
-import { EtagConflict, PendingObjectLost, UniqueConflict } from '../db/driver';
+import { EtagConflict, PendingObjectLost, UniqueConflict, ValueTooLong } from '../db/driver';
 import { ApiError, validationFailed } from '../errors';
 import { faultPoint } from '../fault';
 import type { RawImage } from '../manifest';
@@ -356,7 +356,7 @@ export class Images {
             if (err instanceof PendingObjectLost) {
                 throw givenUp(err);
             }
-            if (err instanceof UniqueConflict) {
+            if (err instanceof UniqueConflict || err instanceof ValueTooLong) {
                 throw validationFailed(err.message, err.attribute);
             }
             throw err;

@@ -1,7 +1,7 @@
 /** What Moray has written is served, and what this server writes is what Moray would read (moray.md §2, §5, §6). */
 import assert from 'node:assert/strict';
-import { randomUUID } from 'node:crypto';
-import { at, Client, OWNER, STRANGER } from '../support/api';
+import { randomBytes, randomUUID } from 'node:crypto';
+import { assertError, at, Client, OWNER, STRANGER } from '../support/api';
 import { etagOf, formerRecord, MorayTables, type Make } from '../support/moray-rows';
 import { Postgres } from '../support/postgresql';
 import { TestServer } from '../support/server';
@@ -112,7 +112,10 @@ describe("PostgreSQL with Moray's own rows", () => {
             it('has records that cannot be read: they are named in the log and not served', async () => {
                 for (const uuid of [noJson, mixedUp]) {
                     assert.equal((await client.get(at(uuid))).status, 404);
-                    await server.logged(({ level, image_uuid: image }) => level === 40 && image === uuid);
+                    await server.logged(
+                        ({ level, image_uuid: image, msg }) =>
+                            level === 40 && image === uuid && msg.includes('imgapi_images'),
+                    );
                 }
             });
 
@@ -128,6 +131,18 @@ describe("PostgreSQL with Moray's own rows", () => {
                     OWNER,
                 ]);
                 assert.equal((await client.get(at(first.uuid))).manifest.owner, OWNER);
+            });
+
+            it('takes no value that is too long for an index, and says which', async () => {
+                for (const bytes of [3000, 30_000]) {
+                    const tags = { [randomBytes(bytes).toString('base64')]: true };
+                    assertError(
+                        await client.action(first.uuid, 'update', { tags }),
+                        422,
+                        'ValidationFailed',
+                        'tags:Invalid',
+                    );
+                }
             });
 
             it('is written as Moray would', async () => {
@@ -176,6 +191,17 @@ describe("PostgreSQL with Moray's own rows", () => {
             });
         });
     }
+
+    it('is refused in an encoding that lacks characters, and the log says what to do', async () => {
+        const moray = await postgres.makeDatabase("ENCODING 'LATIN1'");
+        const server = await TestServer.start({ config: { databaseType: 'moray', moray } });
+        try {
+            assert.equal((await new Client(server.url).get('/images')).status, 503);
+            await server.logged(({ level, msg }) => level === 40 && msg.includes("ENCODING 'UTF8'"));
+        } finally {
+            await server.stop();
+        }
+    });
 });
 
 /** Nothing answers there; no test asks. */

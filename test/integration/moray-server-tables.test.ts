@@ -85,6 +85,16 @@ describe('the tables of servers in PostgreSQL', function () {
         assert.equal(await host().open(), ids[0]);
     });
 
+    it('are not reached without the certificates that are named, and the error names the key', () => {
+        const pg = {
+            ...config.pg!,
+            connectionString: undefined,
+            hosts: ['127.0.0.1:1'],
+            ssl: { ca: '/nowhere.pem' },
+        };
+        assert.throws(() => new PgConnections(pg, log), /moray\.pg\.ssl\.ca/);
+    });
+
     it('are refused when a newer version made them, and left as they are', async () => {
         await opened();
         await sql("UPDATE imgapi_server_meta SET value = '99' WHERE name = 'schema_version'");

@@ -193,5 +193,16 @@ function tlsOf(ssl: NonNullable<PgConfig['ssl']>): ClientConfig['ssl'] {
         return ssl;
     }
     const { ca, rejectUnauthorized = true } = ssl;
-    return { ...(ca !== undefined && { ca: readFileSync(ca, 'utf8') }), rejectUnauthorized };
+    return { ...(ca !== undefined && { ca: certificates(ca) }), rejectUnauthorized };
+}
+
+function certificates(path: string): string {
+    try {
+        return readFileSync(path, 'utf8');
+    } catch (cause) {
+        const said = cause instanceof Error ? cause.message : String(cause);
+        throw new Error(`The certificates that config.moray.pg.ssl.ca names cannot be read: ${said}`, {
+            cause,
+        });
+    }
 }

@@ -46,6 +46,11 @@ export function isBadValue(error: unknown): boolean {
     return state !== undefined && (state.startsWith('22') || state === LIMIT_EXCEEDED);
 }
 
+/** Whether a value is too long for its index; which one, the database says for some kinds of index only. */
+export function isTooLong(error: unknown): boolean {
+    return sqlStateOf(error) === LIMIT_EXCEEDED;
+}
+
 /** What a unique violation is about, in any language of the server: `… (column)=(value) …`. */
 function violation(error: unknown): { attribute: string; value: string } {
     if (error instanceof MorayError && error.details.attribute !== undefined) {
