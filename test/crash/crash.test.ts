@@ -272,18 +272,19 @@ describe('a server killed from outside', function () {
 
     /** Kills a server in the middle of a body and gives how long the leftovers stay after the next one starts, in ms. */
     async function crashInBody(serverConfig: Record<string, unknown>, within: number): Promise<number> {
-        const uuid = await withServer({ config: serverConfig, dataDir }, async (client, server) => {
+        const { uuid, seen } = await withServer({ config: serverConfig, dataDir }, async (client, server) => {
             const image = await client.create();
             await client.upload(image.uuid);
+            const before = await seenImages(client);
             const upload = await halfUpload(server, image.uuid);
             server.child.kill('SIGKILL');
             await assert.rejects(upload.answered);
-            return image.uuid;
+            return { uuid: image.uuid, seen: before };
         });
+        // Between the servers: a new one removes it whenever it comes to it.
+        assert.equal((await leftovers(dataDir, seen)).length, 1, 'the unfinished file is there');
         const restarted = Date.now();
         return withServer({ config: serverConfig, dataDir }, async (client) => {
-            const seen = await seenImages(client);
-            assert.equal((await leftovers(dataDir, seen)).length, 1, 'the unfinished file is there');
             await untilClean(dataDir, seen, within);
             const took = Date.now() - restarted;
             const [image] = await seenImages(client);
