@@ -1,5 +1,5 @@
 /** What reads cost where the images are in PostgreSQL, beside the bare query by `pg`, and what many images add to it. */
-import { fetchWhole, listLength } from '../bare';
+import { BareServer, fetchWhole, listLength } from '../bare';
 import type { Context } from '../context';
 import { Helper } from '../helper';
 import { units, type Measure } from '../measure';
@@ -9,6 +9,7 @@ import { cpuSeconds, cpuSecondsOf } from '../process-usage';
 import type { Registry } from '../registry';
 import { measureInTurn, median, medianRatio } from '../rounds';
 import { filterKinds, imageUuid } from '../seed';
+import { cpuPerRequest } from './cpu-per-request';
 
 const MOST = 2;
 /** More than this is growth, not noise. */
@@ -138,6 +139,7 @@ export async function postgresql(context: Context): Promise<Measure[]> {
         two: await start('two', urls.many, { cluster: { workers: 2 } }),
     };
     const bare: Helper<QueryWork, number> = Helper.start(workplace, 'pg-worker.js');
+    const sender = BareServer.start(workplace);
     const few = kinds(fewImages, filteredLimit);
     const measures: Measure[] = [];
     for (const [index, kind] of kinds(manyImages, filteredLimit).entries()) {
@@ -155,17 +157,23 @@ export async function postgresql(context: Context): Promise<Measure[]> {
             await subject.ask(subject.warmUp * (subject === two ? 2 : 1));
         }
         await query(many.warmUp);
+        const [path = ''] = kind.paths;
+        const bareHttp = { port: await sender.imitate(registries.many.port, path), pid: sender.pid };
+        await cpuPerRequest(context, bareHttp, path, many.warmUp);
         const costs: Record<'many' | 'small' | 'two', Cost[]> = { many: [], small: [], two: [] };
-        const [, , , floors] = await measureInTurn(scale.rounds, [
+        const [, , , floors, sending] = await measureInTurn(scale.rounds, [
             async () => costs.many.push(await many.perRequest()),
             async () => costs.small.push(await small.perRequest()),
             async () => costs.two.push(await two.perRequest()),
             async () => (await cpuSecondsOf(bare.pid, () => query(many.count))) / many.count,
+            () => cpuPerRequest(context, bareHttp, path, many.count),
         ]);
+        const both = floors.map((floor, round) => floor + (sending[round] ?? 0));
         const own = (of: readonly Cost[]): number[] => of.map((cost) => cost.own);
         const total = (of: readonly Cost[]): number[] => of.map((cost) => cost.total);
         for (const [what, values, floor, most] of [
             ['beside the bare query', own(costs.many), floors, MOST],
+            ['beside the bare query and bare node:http', own(costs.many), both, MOST],
             [
                 'with the database, many stored against few',
                 total(costs.many),
@@ -184,7 +192,7 @@ export async function postgresql(context: Context): Promise<Measure[]> {
             });
         }
     }
-    await Promise.all([...Object.values(registries), bare].map((each) => each.stop()));
+    await Promise.all([...Object.values(registries), bare, sender].map((each) => each.stop()));
     await server.stop();
     return measures;
 }

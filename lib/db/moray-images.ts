@@ -10,6 +10,7 @@ import { happened } from './moray-outcome';
 import type { Pending } from './moray-pending';
 import { conditionsOf, isAnswered, partsOf, selectPositions } from './moray-query';
 import type { Reach, Reached, ReachLog } from './moray-reach';
+import { Lookups } from './moray-lookups';
 import { isSame, recordColumns, versionOf } from './moray-record';
 import { RememberedRecords } from './moray-remembered';
 import { named } from './moray-statements';
@@ -20,6 +21,10 @@ const BATCH = 200;
 
 /** How often a list is read again because records were changed between the look at the index and that at them. */
 const LOOKS = 4;
+
+const SQL = {
+    versions: `SELECT _key, _etag, _mtime FROM ${IMAGES_TABLE} WHERE _key = ANY($1::text[])`,
+};
 
 const EXPIRING: ImageFilter[] = [{ state: 'creating' }, { state: 'failed' }];
 
@@ -34,6 +39,7 @@ export class MorayImages implements ImageStore {
     readonly #parts: MorayImagesParts;
     readonly #records: RememberedRecords;
     readonly #unpublished: Unpublished;
+    readonly #lookups = new Lookups<StoredImage>((uuids) => this.#findAll(uuids));
 
     constructor(parts: MorayImagesParts) {
         this.#parts = parts;
@@ -46,21 +52,38 @@ export class MorayImages implements ImageStore {
         return undefined;
     }
 
-    async get(uuid: string): Promise<StoredImage | undefined> {
+    get(uuid: string): Promise<StoredImage | undefined> {
+        return this.#lookups.find(uuid);
+    }
+
+    async #findAll(uuids: readonly string[]): Promise<Map<string, StoredImage>> {
         return this.#parts.reach.use(async ({ connections, layout }) => {
-            if (this.#records.has(uuid)) {
-                const { rows } = await connections.query(
-                    named(`SELECT _key, _etag, _mtime FROM ${IMAGES_TABLE} WHERE _key = $1`, [uuid]),
-                );
-                const known = rows[0] && this.#records.find(versionOf(rows[0]));
-                if (!rows[0] || known) {
-                    return known?.image;
+            const found = new Map<string, StoredImage>();
+            const unknown = uuids.filter((uuid) => !this.#records.has(uuid));
+            const remembered = uuids.filter((uuid) => this.#records.has(uuid));
+            if (remembered.length > 0) {
+                const { rows } = await connections.query(named(SQL.versions, [remembered]));
+                for (const row of rows) {
+                    const version = versionOf(row);
+                    const known = this.#records.find(version);
+                    if (!known) {
+                        unknown.push(version.uuid);
+                    } else if (known.image) {
+                        found.set(version.uuid, known.image);
+                    }
                 }
             }
-            const { rows } = await connections.query(
-                named(`SELECT ${recordColumns(layout)} FROM ${IMAGES_TABLE} WHERE _key = $1`, [uuid]),
-            );
-            return rows[0] && this.#records.read(rows[0], layout);
+            if (unknown.length > 0) {
+                const text = `SELECT ${recordColumns(layout)} FROM ${IMAGES_TABLE} WHERE _key = ANY($1::text[])`;
+                const { rows } = await connections.query(named(text, [unknown]));
+                for (const row of rows) {
+                    const image = this.#records.read(row, layout);
+                    if (image) {
+                        found.set(versionOf(row).uuid, image);
+                    }
+                }
+            }
+            return found;
         });
     }
 
