@@ -1,12 +1,7 @@
-import { spawnSync } from 'node:child_process';
-import { mkdirSync } from 'node:fs';
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
+import { startDependency } from './dependency';
 import type { Workplace } from './workplace';
-
-const SCRIPTS = join(__dirname, '../deps/nginx');
-/** What the start script ends with where there is no nginx. */
-const NOT_INSTALLED = 127;
 
 export interface Nginx {
     readonly port: number;
@@ -16,24 +11,11 @@ export interface Nginx {
 
 /** Serves the files below `root`; undefined, said on stderr, if nginx is not installed. */
 export async function startNginx(workplace: Workplace, root: string): Promise<Nginx | undefined> {
-    const folder = workplace.file('nginx');
-    mkdirSync(folder);
-    const { started, end } = workplace.keep(
-        () => spawnSync(join(SCRIPTS, 'start'), [folder, root], { encoding: 'utf8' }),
-        async ({ status }) => {
-            if (status === 0) {
-                spawnSync(join(SCRIPTS, 'stop'), [folder], { stdio: 'inherit' });
-            }
-        },
-    );
-    const { status, stdout, stderr } = started;
-    if (status === NOT_INSTALLED) {
-        console.error(stderr.trim());
+    const nginx = startDependency(workplace, 'nginx', root);
+    if (!nginx) {
         return undefined;
     }
-    if (status !== 0) {
-        throw new Error(`nginx did not start: ${stderr}`);
-    }
+    const { folder, printed, stop } = nginx;
     const pid = Number(await readFile(join(folder, 'nginx.pid'), 'utf8'));
-    return { port: Number(stdout), pid, stop: end };
+    return { port: Number(printed[0]), pid, stop };
 }

@@ -1,19 +1,15 @@
 /** A PostgreSQL server of the benchmark, with databases full of images as Moray would have written them. */
-import { spawnSync } from 'node:child_process';
 import { randomUUID } from 'node:crypto';
-import { chmodSync, mkdirSync, readdirSync, readFileSync } from 'node:fs';
+import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { Client } from 'pg';
 import type { PgConfig } from '../lib/config/types';
 import { openDatabase } from '../lib/db/index';
 import { morayEtag } from '../lib/db/etag';
 import type { RawImage } from '../lib/manifest';
+import { startDependency } from './dependency';
 import { record } from './seed';
 import type { Workplace } from './workplace';
-
-const SCRIPTS = join(__dirname, '../deps/postgresql');
-/** What the start script ends with where a program is missing. */
-const NOT_INSTALLED = 127;
 
 /** Images written with one statement. */
 const BATCH = 2000;
@@ -59,28 +55,13 @@ export class PostgresServer {
 
     /** undefined, said on stderr, if there is none on this machine. */
     static start(workplace: Workplace): PostgresServer | undefined {
-        // It works in it as another user.
-        chmodSync(workplace.path, 0o755);
-        const folder = workplace.file('postgresql');
-        mkdirSync(folder);
-        const { started, end } = workplace.keep(
-            () => spawnSync(join(SCRIPTS, 'start'), [folder], { encoding: 'utf8' }),
-            async ({ status }) => {
-                if (status === 0) {
-                    spawnSync(join(SCRIPTS, 'stop'), [folder], { stdio: 'inherit' });
-                }
-            },
-        );
-        const { status, stdout, stderr } = started;
-        if (status === NOT_INSTALLED) {
-            console.error(stderr.trim());
+        const postgresql = startDependency(workplace, 'postgresql');
+        if (!postgresql) {
             return undefined;
         }
-        if (status !== 0) {
-            throw new Error(`PostgreSQL could not be started: ${stderr}`);
-        }
-        const [moray = '', superuser = ''] = stdout.trim().split('\n');
-        return new PostgresServer(folder, new URL(moray), superuser, end);
+        const { folder, printed, stop } = postgresql;
+        const [moray = '', superuser = ''] = printed;
+        return new PostgresServer(folder, new URL(moray), superuser, stop);
     }
 
     /** Its processes of this moment. */

@@ -1,12 +1,6 @@
-import { spawnSync } from 'node:child_process';
-import { chmodSync, mkdirSync } from 'node:fs';
-import { join } from 'node:path';
 import type { S3Config } from '../lib/config/types';
+import { startDependency } from './dependency';
 import type { Workplace } from './workplace';
-
-const SCRIPTS = join(__dirname, '../deps/s3');
-/** What the start script ends with where a program is missing. */
-const NOT_INSTALLED = 127;
 
 const MIB = 1 << 20;
 
@@ -17,27 +11,11 @@ export interface S3Server {
 
 /** Starts an S3 server that keeps all in memory; undefined, said on stderr, if there is none. */
 export function startS3(workplace: Workplace): S3Server | undefined {
-    // Its daemons work in it as another user.
-    chmodSync(workplace.path, 0o755);
-    const folder = workplace.file('s3');
-    mkdirSync(folder);
-    const { started, end } = workplace.keep(
-        () => spawnSync(join(SCRIPTS, 'start'), [folder], { encoding: 'utf8' }),
-        async ({ status }) => {
-            if (status === 0) {
-                spawnSync(join(SCRIPTS, 'stop'), [folder], { stdio: 'inherit' });
-            }
-        },
-    );
-    const { status, stdout, stderr } = started;
-    if (status === NOT_INSTALLED) {
-        console.error(stderr.trim());
+    const s3 = startDependency(workplace, 's3');
+    if (!s3) {
         return undefined;
     }
-    if (status !== 0) {
-        throw new Error(`The S3 server did not start: ${stderr}`);
-    }
-    const [endpoint = '', bucket = '', accessKeyId = '', secretAccessKey = ''] = stdout.trim().split('\n');
+    const [endpoint = '', bucket = '', accessKeyId = '', secretAccessKey = ''] = s3.printed;
     return {
         config: {
             bucket,
@@ -50,6 +28,6 @@ export function startS3(workplace: Workplace): S3Server | undefined {
             connectTimeout: 5000,
             idleTimeout: 60_000,
         },
-        stop: end,
+        stop: s3.stop,
     };
 }
