@@ -11,7 +11,7 @@ const layers = [
     [
         '^lib/config',
         '^lib/signing/',
-        '^lib/(errors|manifest|constants|log|clock|fault|version|nesting)\\.ts$',
+        '^lib/(abort|errors|foreign-error|manifest|constants|log|clock|fault|version|nesting)\\.ts$',
     ],
 ];
 

@@ -334,6 +334,21 @@ const properties: Record<string, KeySchema> = {
             retention: time(30 * DAY, 'How long jobs that have ended are kept.', 1000, 3650 * DAY),
         },
     },
+    services: {
+        type: 'object',
+        default: {},
+        expected: 'an object with "connectTimeout" and "answerTimeout"',
+        properties: {
+            connectTimeout: time(
+                4_000,
+                'Within this a connection to a service of the datacenter (VMAPI, CNAPI, WFAPI) has to stand.',
+            ),
+            answerTimeout: time(
+                15_000,
+                'Within this the whole answer of a service of the datacenter has to arrive.',
+            ),
+        },
+    },
     outbound: {
         type: 'object',
         default: {},

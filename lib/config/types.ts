@@ -142,6 +142,13 @@ export interface JobsConfig {
     retention: number;
 }
 
+/** How the services of the datacenter are asked: VMAPI, CNAPI and WFAPI. Times in ms. */
+export interface ServicesConfig {
+    connectTimeout: number;
+    /** For the whole of an answer. */
+    answerTimeout: number;
+}
+
 /** A service of the datacenter; setup templates may leave the URL empty. */
 export interface ServiceConfig {
     url?: string;
@@ -215,6 +222,7 @@ export interface Config {
     jobs: JobsConfig;
     /** The workflow service of the datacenter; without it jobs run in this server. */
     wfapi?: { url: string; workflows: string[] };
+    services: ServicesConfig;
     outbound: OutboundConfig;
     /** Proxy for remote repositories; empty means none. */
     httpProxy?: string;

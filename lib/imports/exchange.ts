@@ -1,8 +1,9 @@
 /** One request to another server and its answer, held to limits while it arrives. */
 import type { Dispatcher } from 'undici';
 import type { OutboundConfig } from '../config/types';
+import { foreignError } from '../foreign-error';
 import { nesting } from '../nesting';
-import { unlessAborted } from './abort';
+import { unlessAborted } from '../abort';
 import { RemoteFailure, type RemoteBody, type RemoteContext } from './driver';
 import { BadAnswer, BodyFault, failureOf } from './failures';
 
@@ -12,9 +13,6 @@ const MOST_INTERIM = 10;
 const SLOWEST = 1024;
 /** Largest error body that is read, in bytes. */
 const ERROR_BYTES = 64 * 1024;
-/** What is shown of the code and the message of another server, in characters. */
-const LONGEST_CODE = 64;
-const LONGEST_MESSAGE = 512;
 /** Arrays and objects within each other that JSON may have; a manifest has a handful. */
 const MOST_NESTED = 100;
 
@@ -136,22 +134,6 @@ async function readAll(answer: Incoming, most: number, milliseconds: number): Pr
     return Buffer.concat(chunks);
 }
 
-/** Text of another server that is fit for a message of ours; undefined if none is left. */
-function presentable(value: unknown, longest: number): string | undefined {
-    if (typeof value !== 'string') {
-        return undefined;
-    }
-    const text = value
-        .slice(0, 4 * longest)
-        .replace(/[\p{C}\p{Z}]+/gu, ' ')
-        .trim();
-    if (text.length <= longest) {
-        return text === '' ? undefined : text;
-    }
-    // By characters, so that none is cut in half.
-    return `${Array.from(text).slice(0, longest).join('')}…`;
-}
-
 /** The error that a body in IMGAPI's form tells of. */
 async function remoteError(
     answer: Incoming,
@@ -161,14 +143,7 @@ async function remoteError(
     try {
         const text = (await readAll(answer, ERROR_BYTES, outbound.answerTimeout)).toString();
         const error: unknown = nesting(text) > MOST_NESTED ? undefined : JSON.parse(text);
-        const { code: givenCode, message: givenMessage } = (error ?? {}) as {
-            code?: unknown;
-            message?: unknown;
-        };
-        const code = presentable(givenCode, LONGEST_CODE);
-        return code === undefined
-            ? undefined
-            : { code, message: presentable(givenMessage, LONGEST_MESSAGE) ?? code };
+        return foreignError(error);
     } catch {
         // The status says enough; what came with it is no error that can be told.
         signal.throwIfAborted();

@@ -7,7 +7,7 @@ import type { Config } from '../config/types';
 import { comparableHost, parseHost, parseNetwork, parseUrl, portOf } from '../config/outbound';
 import { AddressRules } from './addresses';
 import { OutboundRefused } from './driver';
-import { unlessAborted } from './abort';
+import { unlessAborted } from '../abort';
 
 /** Finds every address of a host name. @throws Error with a `code` as those of node:dns */
 export type Resolve = (hostname: string) => Promise<LookupAddress[]>;

@@ -43,8 +43,11 @@ export interface JobFilter {
 export interface JobService {
     /** URL of the service if it is not this server. */
     readonly url: string | undefined;
-    /** @throws ApiError ServiceUnavailableError if jobs cannot be taken now */
-    assertAvailable(): void;
+    /**
+     * @param task the kind of job that is wanted; without one, any
+     * @throws ApiError ServiceUnavailableError if such jobs cannot be taken now, or never by this service
+     */
+    assertAvailable(task?: string): void;
     /** Durable when it resolves. */
     create(job: NewJob): Promise<Job>;
     get(uuid: string): Promise<Job | undefined>;

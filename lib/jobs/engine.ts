@@ -112,8 +112,14 @@ export class JobEngine implements JobService {
         clearInterval(this.#renewals);
     }
 
-    assertAvailable(): void {
+    assertAvailable(task?: string): void {
         // Jobs are rows of the database: writing them says whether it can be reached.
+        if (task !== undefined && !this.#definitions.has(task)) {
+            throw new ApiError(
+                'ServiceUnavailableError',
+                `Jobs of the kind "${task}" need the workflow service of a datacenter, which this server has none of.`,
+            );
+        }
     }
 
     async create(job: NewJob): Promise<Job> {
