@@ -1,12 +1,15 @@
 import { randomUUID } from 'node:crypto';
 import type { AddressInfo } from 'node:net';
 import { hostname } from 'node:os';
+import { Health, type Dependency } from './api/health';
 import { answerForProcess } from './api/service';
 import { createAuthenticator } from './auth/index';
 import type { Clock } from './clock';
 import type { Config } from './config/types';
 import { openDatabase } from './db/index';
 import { openAccountDirectory } from './dc/index';
+import { ApiError } from './errors';
+import { openWatchServers } from './http/admin/index';
 import { Listener } from './http/listener';
 import { RequestGate } from './http/request-gate';
 import { createHttpServer } from './http/server';
@@ -30,6 +33,13 @@ import { VERSION } from './version';
 import type { Processes } from './workers/driver';
 
 const systemClock: Clock = { now: () => Date.now(), uuid: () => randomUUID() };
+
+/** For a service whose client connects by itself. */
+function assertConnected(client: { readonly connected: boolean }): Promise<void> {
+    return client.connected
+        ? Promise.resolve()
+        : Promise.reject(new ApiError('ServiceUnavailableError', 'There is no connection to it.'));
+}
 
 /** A running server. */
 export interface App {
@@ -105,6 +115,18 @@ export async function startApp(config: Config, log: ServerLog, processes: Proces
         const importer = new Importer({ config, images, remotes, accounts, clock, log });
         engine?.register(importRemoteJob({ config, images, importer, clock, log }));
         const routes = existingRoutes(config);
+        const health = new Health(
+            [
+                { name: 'database', check: () => database.check() },
+                ...storages.all().map((storage): Dependency => ({
+                    name: `storage:${storage.type}`,
+                    check: () => storage.check(),
+                })),
+                ...(accounts ? [{ name: 'ufds', check: () => assertConnected(accounts) }] : []),
+            ],
+            processes,
+            log,
+        );
         const reference = createReference({ routes, version: VERSION, server: serverFacts(config) });
         const services = {
             config,
@@ -120,6 +142,7 @@ export async function startApp(config: Config, log: ServerLog, processes: Proces
             clock,
             processes,
             reference,
+            health,
         };
         answerForProcess(services);
         const app = createHttpServer({
@@ -170,13 +193,19 @@ export async function startApp(config: Config, log: ServerLog, processes: Proces
             closers.push(() => engine.stop());
         }
 
+        // Closed last, so that it can be seen how the server ends.
+        closers.unshift(await openWatchServers({ config, health, identity, log }));
         const listener = new Listener(app, identity, config.limits, (err) => {
             log.error({ err }, 'a connection could not be accepted');
         });
         const address = await listener.listen(config.port, config.address);
+        health.ready();
         return {
             address,
             stop: async (patience = 0) => {
+                if (patience === 0) {
+                    health.stopping();
+                }
                 await listener.stop(config.limits.gracefulStop, patience);
                 await closeAll();
             },

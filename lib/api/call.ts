@@ -15,6 +15,7 @@ import type { JobService } from '../jobs/driver';
 import type { StorageSet } from '../storage/driver';
 import type { Processes } from '../workers/driver';
 import type { Reference } from './docs';
+import type { Health } from './health';
 import type { Query } from './query';
 import type { Route } from './route';
 
@@ -36,6 +37,7 @@ export interface Services {
     /** This process, and with several workers the others. */
     readonly processes: Processes;
     readonly reference: Reference;
+    readonly health: Health;
 }
 
 export type Headers = Record<string, string | number>;

@@ -1,7 +1,7 @@
 /** What a schema cannot say: rules between keys. Each stands under the key after whose shape it is checked. */
-import { BlockList, isIP } from 'node:net';
 import { authBlock, ROLES } from './auth';
 import { censorConfig } from './censor';
+import { isLoopback } from './loopback';
 import { checkManta } from './manta';
 import { checkMoray } from './moray';
 import { nearestName } from './nearest';
@@ -18,18 +18,6 @@ type Rule = (settings: Settings) => string | undefined;
 const SERVICE_URL = 'a URL of http or https without credentials, such as "http://imgapi.example.com"';
 
 const LOG_LEVELS = ['trace', 'debug', 'info', 'warn', 'error', 'fatal'];
-
-const loopback = new BlockList();
-loopback.addSubnet('127.0.0.0', 8);
-loopback.addAddress('::1', 'ipv6');
-
-/** Whether only this machine reaches the address. */
-function isLoopback(address: string): boolean {
-    const family = isIP(address);
-    return family === 0
-        ? address.toLowerCase() === 'localhost'
-        : loopback.check(address, family === 4 ? 'ipv4' : 'ipv6');
-}
 
 const requiredInDc =
     (key: string, expected: string): Rule =>

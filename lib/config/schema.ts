@@ -5,6 +5,7 @@
  * documented keys; those given here are filled in after the merge, so that one key of a block keeps its neighbours.
  */
 import { STORAGE_TYPES } from '../manifest';
+import { adminBlock, metricsBlock } from './admin';
 import { authBlock } from './auth';
 import {
     count,
@@ -193,10 +194,13 @@ const properties: Record<string, KeySchema> = {
             'Account of the operator. In mode `dc` it becomes the owner of imported images that have none, and its ' +
             'images are shared by clones instead of being copied with them. Absent or empty: nobody.',
     },
-    serviceName: reserved(optionalText('a text', 'Label `service` of metrics.')),
-    instanceUuid: reserved(optionalText('a uuid', 'Label `instance` of metrics.')),
-    serverUuid: reserved(optionalText('a uuid', 'Label `server` of metrics.')),
-    adminIp: reserved(optionalText('an IP address', 'Address of the metrics listener in mode `dc`.')),
+    serviceName: optionalText('a text', 'Label `service` of metrics.'),
+    instanceUuid: optionalText('a uuid', 'Label `instance` of metrics.'),
+    serverUuid: optionalText('a uuid', 'Label `server` of metrics.'),
+    adminIp: optionalText(
+        'an IP address',
+        'Address in the admin network of the datacenter: in mode `dc`, metrics are at port 8881 of it. Absent or empty: they are not.',
+    ),
     allowInsecure: flag('Do not verify the certificates of remote image repositories.'),
     minImageCreationPlatform: reserved({
         type: 'array',
@@ -262,8 +266,8 @@ const properties: Record<string, KeySchema> = {
             requests: count(
                 0,
                 1_000_000,
-                'Most requests under way at once, in all workers together; 0 means any number. `GET /ping` does not ' +
-                    'count and is always answered.',
+                'Most requests under way at once, in all workers together; 0 means any number. `GET /ping`, ' +
+                    '`/healthz` and `/readyz` do not count and are always answered.',
                 0,
             ),
             queue: count(
@@ -308,6 +312,8 @@ const properties: Record<string, KeySchema> = {
             },
         },
     },
+    admin: adminBlock,
+    metrics: metricsBlock,
     jobs: {
         type: 'object',
         default: {},

@@ -1,5 +1,6 @@
 /** The configuration after merge, defaults and validation: what the rest of the server sees (config.md §2). */
 import type { StorageType } from '../manifest';
+import type { AdminConfig, MetricsConfig } from './admin';
 import type { ROLES } from './auth';
 
 export type Mode = 'public' | 'private' | 'dc';
@@ -219,6 +220,14 @@ export interface Config {
     s3?: S3Config;
     limits: LimitsConfig;
     cluster: ClusterConfig;
+    /** Where those who watch the server look; absent: nowhere. */
+    admin?: AdminConfig;
+    metrics: MetricsConfig;
+    /** Labels of metrics, and the address for them in mode `dc`; setup templates may leave them empty. */
+    adminIp?: string;
+    instanceUuid?: string;
+    serverUuid?: string;
+    serviceName?: string;
     jobs: JobsConfig;
     /** The workflow service of the datacenter; without it jobs run in this server. */
     wfapi?: { url: string; workflows: string[] };

@@ -125,7 +125,7 @@ function unknownIn(block: Settings, names: readonly string[], prefix: string): s
 }
 
 /** Blocks of our own, whose keys no program but this one reads. Those of `auth` are judged by its rule. */
-const ownBlocks = ['limits', 'cluster', 'jobs', 'services', 'outbound'];
+const ownBlocks = ['limits', 'cluster', 'admin', 'metrics', 'jobs', 'services', 'outbound'];
 
 /** Sentences about keys that nothing reads, with the name that was probably meant. Keys in `//` are comments. */
 export function unknownKeyWarnings(settings: Settings): string[] {

@@ -21,6 +21,13 @@ const SECRET_HEADERS = new Set([
 /** Largest request body that is written into a record, in characters of its JSON. */
 const LONGEST_BODY = 4096;
 
+/** Signs of life, of which there are very many. */
+const CHECKS: ReadonlySet<string> = new Set(['/ping', '/healthz', '/readyz']);
+
+function isUnremarkable(path: string): boolean {
+    return CHECKS.has(path) || path.startsWith('/docs/');
+}
+
 /** Text that is the same within JSON. */
 const PLAIN = /^[ !#-[\]-~]*$/;
 
@@ -78,7 +85,7 @@ export class Audit {
     /** @param latency in ms */
     write(call: HttpCall, latency: number): void {
         const reads = call.method === 'GET' || call.method === 'HEAD';
-        if (this.level() > INFO || (reads && (call.path === '/ping' || call.path.startsWith('/docs/')))) {
+        if (this.level() > INFO || (reads && isUnremarkable(call.path))) {
             return;
         }
         const { req, res, error, state } = call;

@@ -11,7 +11,7 @@ export interface Resource {
 const REST: Resource = {
     name: 'Server',
     description: 'The server itself: whether it is there, what it remembers, whom it knows.',
-    paths: /^\/(ping|state|authkeys\/reload)$/,
+    paths: /^\/(ping|healthz|readyz|state|authkeys\/reload)$/,
 };
 
 export const resources: readonly Resource[] = [

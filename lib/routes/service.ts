@@ -1,12 +1,28 @@
 /** The server itself: state, keys, channels, and paths of old. */
 import { listChannels } from '../api/channels';
 import { favicon } from '../api/favicon';
+import { healthz, readyz } from '../api/health';
 import { getDataset, listDatasets } from '../api/legacy';
 import { ACTION } from '../api/parameters';
 import type { Route } from '../api/route';
 import { getState, ping, reloadAuthKeys, updateState } from '../api/service';
 import { authenticate } from '../api/steps';
 import { redirect } from './common';
+
+/** What the two rows for health checks have in common. */
+const HEALTH = {
+    method: 'GET',
+    description:
+        'The answer is `ok`, or with status 503 `unavailable`, and comes within 2 s, however many requests are under way.',
+    auth: 'none',
+    unlimited: true,
+    answers: 'bytes',
+    headers: ['Cache-Control'],
+    contentTypes: ['text/plain'],
+    parameters: [],
+    errors: [],
+    steps: [],
+} as const satisfies Partial<Route>;
 
 export const serviceRoutes: readonly Route[] = [
     {
@@ -23,6 +39,22 @@ export const serviceRoutes: readonly Route[] = [
         errors: ['InvalidParameter', 'InternalError'],
         steps: [authenticate],
         handler: ping,
+    },
+    {
+        name: 'GetHealth',
+        path: '/healthz',
+        summary:
+            'Says whether the server can use all that it depends on: its database, storages and services.',
+        handler: healthz,
+        ...HEALTH,
+    },
+    {
+        name: 'GetReadiness',
+        path: '/readyz',
+        summary:
+            'Says whether the server may be sent requests: it can use all that it depends on, and does not end.',
+        handler: readyz,
+        ...HEALTH,
     },
     {
         name: 'AdminGetState',

@@ -34,7 +34,9 @@ describe('a limit to the requests under way', () => {
             const refused = await Promise.race(three);
             assertError(refused, 503, 'ServiceUnavailableError');
             assert.match(String(refused.headers['retry-after']), /^[1-9]\d*$/);
-            assert.equal((await client.get('/ping')).status, 200, 'a sign of life does not wait');
+            for (const path of ['/ping', '/healthz', '/readyz']) {
+                assert.equal((await client.get(path)).status, 200, 'a sign of life does not wait');
+            }
             assert.equal((await first!.finish()).status, 200);
             const statuses = (await Promise.all(three)).map(({ status }) => status);
             assert.deepEqual(statuses.sort(), [200, 200, 503]);

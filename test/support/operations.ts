@@ -66,6 +66,8 @@ const isDraft = ({ kind }: Situation): boolean => kind === 'draft';
 /** By the name of the route. The image is in the default channel, has {@link FILE} and {@link ICON}, and belongs to OWNER. */
 export const OPERATIONS: Readonly<Record<string, Operation>> = {
     Ping: SERVER,
+    GetHealth: SERVER,
+    GetReadiness: SERVER,
     AdminGetState: ADMIN,
     AdminUpdateState: { ...ADMIN, query: 'action=dropcaches', outcome: 202 },
     AdminReloadAuthKeys: ADMIN,
