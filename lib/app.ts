@@ -7,7 +7,7 @@ import { createAuthenticator } from './auth/index';
 import type { Clock } from './clock';
 import type { Config } from './config/types';
 import { openDatabase } from './db/index';
-import { openAccountDirectory } from './dc/index';
+import { createWorkflowService, openAccountDirectory } from './dc/index';
 import { ApiError } from './errors';
 import { openWatchServers } from './http/admin/index';
 import { Listener } from './http/listener';
@@ -22,7 +22,6 @@ import { Sweep } from './images/sweep';
 import { createRemotes } from './imports/index';
 import type { ServerLog } from './log';
 import { JobEngine } from './jobs/engine';
-import { UnavailableJobs } from './jobs/unavailable';
 import { createReference } from './reference/index';
 import { serverFacts } from './reference/subject';
 import { existingRoutes } from './routes';
@@ -101,19 +100,19 @@ export async function startApp(config: Config, log: ServerLog, processes: Proces
         closers.push(async () => accounts?.close());
 
         const images = new Images({ config, database, storages, clock, log });
-        const engine = config.wfapi
-            ? undefined
-            : new JobEngine({
-                  jobs: database.jobs,
-                  leases: database.leases,
-                  clock,
-                  log,
-                  holder,
-                  config: config.jobs,
-              });
-        const jobs = engine ?? new UnavailableJobs(config.wfapi?.url ?? '');
+        const { serverName } = identity;
+        const workflowService = createWorkflowService(config, { log, clock, serverName });
+        const engine = new JobEngine({
+            jobs: database.jobs,
+            leases: database.leases,
+            clock,
+            log,
+            holder,
+            config: config.jobs,
+        });
+        const jobs = workflowService ?? engine;
         const importer = new Importer({ config, images, remotes, accounts, clock, log });
-        engine?.register(importRemoteJob({ config, images, importer, clock, log }));
+        engine.register(importRemoteJob({ config, images, importer, clock, log }));
         const routes = existingRoutes(config);
         const health = new Health(
             [
@@ -123,6 +122,9 @@ export async function startApp(config: Config, log: ServerLog, processes: Proces
                     check: () => storage.check(),
                 })),
                 ...(accounts ? [{ name: 'ufds', check: () => assertConnected(accounts) }] : []),
+                ...(workflowService
+                    ? [{ name: 'wfapi', check: () => assertConnected(workflowService) }]
+                    : []),
             ],
             processes,
             log,
@@ -188,7 +190,10 @@ export async function startApp(config: Config, log: ServerLog, processes: Proces
             shipping.start();
             closers.push(() => shipping.stop());
         }
-        if (engine) {
+        if (workflowService) {
+            workflowService.start();
+            closers.push(() => workflowService.stop());
+        } else {
             engine.start();
             closers.push(() => engine.stop());
         }

@@ -145,7 +145,13 @@ export const errorTable = {
         status: 412,
         description: 'A condition given in a request header (If-Match and the like) does not hold.',
     },
-    InvalidArgument: { status: 409, description: 'POST /state was asked for an action it does not know.' },
+    InvalidArgument: {
+        status: 409,
+        description:
+            'POST /state was asked for an action it does not know; or the workflow service refuses a job, because there ' +
+            'is one like it that has not ended.',
+    },
+    ConflictError: { status: 409, description: 'The workflow service refuses what was asked of it.' },
     MissingParameter: { status: 409, description: 'POST /state needs an action.' },
     RequestTimeout: { status: 408, description: 'The request stopped arriving for too long.' },
     RequestEntityTooLarge: {

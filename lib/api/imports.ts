@@ -9,7 +9,7 @@ import { RemoteFailure } from '../imports/driver';
 import { isUuid } from '../manifest';
 import { assertInAllChannels } from './authorize';
 import type { Call } from './call';
-import { workflowApiUrl } from './jobs';
+import { createJob, sendJob } from './jobs';
 import { sendImage } from './mutate';
 import { operatorOnly } from './steps';
 
@@ -43,7 +43,11 @@ export async function adminImportImage(call: Call): Promise<void> {
     }
     const options = importOptions(call);
     requireSourceUrl(source);
-    const image = await importer.fromSource(remoteImage(call, source), options);
+    const image = await importer.fromSource(
+        remoteImage(call, source),
+        options,
+        call.query.uuid('import_job'),
+    );
     const { body, etag } = image.render({ channels: true, adminFields: false });
     call.sendJson(200, body, { Etag: etag });
 }
@@ -55,7 +59,7 @@ export async function adminImportRemoteImage(call: Call): Promise<void> {
     operatorOnly(call);
     const { skipOwnerCheck } = importOptions(call);
     await importer.refuseExisting(call.uuid);
-    jobs.assertAvailable();
+    jobs.assertAvailable(IMPORT_REMOTE_TASK);
     requireSourceUrl(source);
     const manifest = await remoteImage(call, source).manifest();
     const origins = await missingOrigins(manifest, {
@@ -104,7 +108,7 @@ export async function importFromDatacenter(call: Call): Promise<void> {
         },
         tooLong: () => new ApiError('InternalError', 'The chain of origins is longer than 100 images.'),
     });
-    jobs.assertAvailable();
+    jobs.assertAvailable(IMPORT_REMOTE_TASK);
     await startImport(call, { source, origins, skipOwnerCheck: false });
 }
 
@@ -156,7 +160,7 @@ async function startImport(
     call: Call,
     { source, origins, skipOwnerCheck }: { source: string; origins: string[]; skipOwnerCheck: boolean },
 ): Promise<void> {
-    const { config, jobs } = call.services;
+    const { config } = call.services;
     const { channel } = call.state;
     const params: ImportJobParams = {
         ...(origins.length > 0 && { origins }),
@@ -167,11 +171,11 @@ async function startImport(
         ...(config.allowInsecure !== undefined && { allowInsecure: config.allowInsecure }),
         ...(channel !== undefined && { channel }),
     };
-    const job = await jobs.create({
+    const { uuid } = await createJob(call, {
         task: IMPORT_REMOTE_TASK,
         imageUuid: call.uuid,
         target: `/import-remote-${call.uuid}`,
         params,
     });
-    call.send(200, { image_uuid: call.uuid, job_uuid: job.uuid }, { 'workflow-api': workflowApiUrl(call) });
+    sendJob(call, { uuid, image_uuid: call.uuid });
 }

@@ -1,15 +1,56 @@
 /** Jobs: list, get, cancel, and those of an image (vm-images.md §6, imports.md §4). */
-import { ApiError, invalidParameter } from '../errors';
+import { ServiceFailure } from '../dc/driver';
+import { ApiError, errorRow, invalidParameter } from '../errors';
 import { show } from '../images/json';
-import { EXECUTIONS, type Execution, type Job, type JobFilter } from '../jobs/driver';
+import {
+    EXECUTIONS,
+    type Execution,
+    type Job,
+    type JobCaller,
+    type JobFilter,
+    type NewJob,
+} from '../jobs/driver';
 import { isUuid } from '../manifest';
 import { assertInChannel } from './authorize';
 import type { Call } from './call';
 import { MOST_JOBS } from './parameters';
 
+function caller({ id, signal }: Call): JobCaller {
+    return { requestId: id, signal };
+}
+
 /** The URL that clients are told to look for jobs at: the `workflow-api` header. */
 export function workflowApiUrl(call: Call): string {
     return call.services.jobs.url ?? call.origin;
+}
+
+/**
+ * Makes a job (vm-images.md §2 step 19). What the workflow service refuses is passed on, where this route can answer so.
+ *
+ * @throws ApiError ServiceUnavailableError, or what the service said
+ */
+export async function createJob(call: Call, job: NewJob): Promise<Job> {
+    return passedOn(call, () => call.services.jobs.create(job, caller(call)));
+}
+
+/** Answers with a job that has been made, and its image. */
+export function sendJob(call: Call, { uuid, image_uuid }: Pick<Job, 'uuid' | 'image_uuid'>): void {
+    call.send(200, { image_uuid, job_uuid: uuid }, { 'workflow-api': workflowApiUrl(call) });
+}
+
+/** A refusal of the workflow service becomes this route's, if the route has one of that code. Faults do not. */
+async function passedOn<T>(call: Call, ask: () => Promise<T>): Promise<T> {
+    try {
+        return await ask();
+    } catch (err) {
+        const failure =
+            err instanceof ApiError && err.cause instanceof ServiceFailure ? err.cause : undefined;
+        const code = call.route.errors.find((known) => known === failure?.body?.code);
+        if (failure?.body && code && failure.status === errorRow(code).status && failure.status < 500) {
+            throw new ApiError(code, failure.body.message, { cause: err });
+        }
+        throw err;
+    }
 }
 
 function execution(call: Call): Execution | undefined {
@@ -57,7 +98,7 @@ export async function listJobs(call: Call): Promise<void> {
     const filter = { ...jobFilter(call), ...(image !== undefined && { imageUuid: image }) };
     const limit = wholeNumber(call, 'limit', 1, MOST_JOBS) ?? MOST_JOBS;
     const offset = wholeNumber(call, 'offset', 0, Number.MAX_SAFE_INTEGER) ?? 0;
-    call.send(200, await call.services.jobs.list(filter, { limit, offset }));
+    call.send(200, await call.services.jobs.list(filter, { limit, offset }, caller(call)));
 }
 
 /** The job of the path. @throws ApiError ResourceNotFound */
@@ -73,7 +114,7 @@ async function found(call: Call, find: (uuid: string) => Promise<Job | undefined
 /** Whoever knows the uuid of a job may look at it: clients poll without credentials. */
 export async function getJob(call: Call): Promise<void> {
     const { jobs } = call.services;
-    call.send(200, await found(call, (uuid) => jobs.get(uuid)));
+    call.send(200, await found(call, (uuid) => jobs.get(uuid, caller(call))));
 }
 
 /**
@@ -84,11 +125,23 @@ export async function getJob(call: Call): Promise<void> {
  */
 export async function cancelJob(call: Call): Promise<void> {
     const { jobs } = call.services;
-    const { params } = await found(call, (uuid) => jobs.get(uuid));
+    const { params } = await found(call, (uuid) => jobs.get(uuid, caller(call)));
     if (typeof params.channel === 'string') {
         assertInChannel(call, params.channel);
     }
-    call.send(200, await found(call, (uuid) => jobs.cancel(uuid)));
+    call.send(200, await found(call, (uuid) => jobs.cancel(uuid, caller(call))));
+}
+
+/** An execution that there is none of is refused as the workflow service does it, if there is one. */
+function imageJobFilter(call: Call): JobFilter {
+    try {
+        return jobFilter(call);
+    } catch (err) {
+        if (call.services.jobs.url !== undefined && err instanceof ApiError) {
+            throw new ApiError('ConflictError', err.message);
+        }
+        throw err;
+    }
 }
 
 /**
@@ -104,6 +157,6 @@ export async function listImageJobs(call: Call): Promise<void> {
         );
     }
     jobs.assertAvailable();
-    const filter = jobFilter(call);
-    call.send(200, await jobs.list({ ...filter, imageUuid: call.uuid }, { limit: MOST_JOBS }));
+    const filter = { ...imageJobFilter(call), imageUuid: call.uuid };
+    call.send(200, await passedOn(call, () => jobs.list(filter, { limit: MOST_JOBS }, caller(call))));
 }

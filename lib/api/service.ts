@@ -41,6 +41,8 @@ interface ProcessState {
     readonly cache: Readonly<Record<string, { name: string; expiry: number; items: number }>>;
     /** In a datacenter. */
     readonly ufds?: { readonly connected: boolean };
+    /** If jobs run in the workflow service. */
+    readonly wfapi?: { readonly connected: boolean };
 }
 
 const STATE = topic<null, ProcessState>('state');
@@ -48,10 +50,11 @@ const DROP_CACHES = topic<null, null>('drop-caches');
 const RELOAD_KEYS = topic<null, null>('reload-keys');
 
 /** Has this process answer what any process of the server may be asked by a request. */
-export function answerForProcess({ processes, images, accounts, auth }: Services): void {
+export function answerForProcess({ processes, images, accounts, auth, jobs }: Services): void {
     processes.answer(STATE, () => ({
         cache: images.cacheState(),
         ...(accounts && { ufds: { connected: accounts.connected } }),
+        ...(jobs.connected !== undefined && { wfapi: { connected: jobs.connected } }),
     }));
     processes.answer(DROP_CACHES, () => {
         images.dropCaches();
@@ -65,7 +68,7 @@ export function answerForProcess({ processes, images, accounts, auth }: Services
 
 /** What all processes hold together. */
 function totalOf(states: readonly ProcessState[]): ProcessState {
-    return states.reduce((total, { cache, ufds }) => ({
+    return states.reduce((total, { cache, ufds, wfapi }) => ({
         cache: Object.fromEntries(
             Object.entries(total.cache).map(([key, one]) => [
                 key,
@@ -73,6 +76,7 @@ function totalOf(states: readonly ProcessState[]): ProcessState {
             ]),
         ),
         ...(total.ufds && { ufds: { connected: total.ufds.connected && ufds?.connected === true } }),
+        ...(total.wfapi && { wfapi: { connected: total.wfapi.connected && wfapi?.connected === true } }),
     }));
 }
 

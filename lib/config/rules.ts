@@ -82,6 +82,13 @@ function checkOpenDoor(settings: Settings): string | undefined {
         : undefined;
 }
 
+function checkWfapi({ wfapi }: Settings): string | undefined {
+    const { url } = (wfapi ?? {}) as { url?: string };
+    return url === undefined || isServiceUrl(url)
+        ? undefined
+        : `config.wfapi.url is ${shown(url)}; it must be ${SERVICE_URL}`;
+}
+
 function checkDatacenters(settings: Settings): string | undefined {
     const urls = Object.entries((settings.imgapiUrlFromDatacenter ?? {}) as Record<string, string>);
     const [name, url] = urls.find(([, candidate]) => !isServiceUrl(candidate)) ?? [];
@@ -186,6 +193,7 @@ export const rules: Readonly<Record<string, Rule>> = {
     ufds: checkUfds,
     moray: (settings) =>
         settings.databaseType === 'moray' ? checkMoray(settings.moray as MorayConfig | undefined) : undefined,
+    wfapi: checkWfapi,
     manta: (settings) =>
         settings.manta === undefined
             ? requiredByStorage('manta', 'an object with "url", "user", "key" and "keyId"')(settings)

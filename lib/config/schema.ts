@@ -25,6 +25,7 @@ import { mantaBlock } from './manta';
 import { morayBlock } from './moray';
 import { DENIED_BY_DEFAULT } from './outbound';
 import { s3Block } from './s3';
+import { wfapiBlock } from './wfapi';
 
 /** More processes than any machine has a use for are a slip of the finger. */
 const MOST_WORKERS = 1024;
@@ -89,26 +90,7 @@ const properties: Record<string, KeySchema> = {
         },
     },
     moray: morayBlock,
-    wfapi: {
-        type: 'object',
-        expected: 'an object with "url" and "workflows"',
-        required: ['url', 'workflows'],
-        properties: {
-            url: text(
-                'a URL',
-                'URL of the workflow service of the datacenter. Absent: jobs run in this server. This version cannot ' +
-                    'talk to it: with the key, no jobs are run.',
-            ),
-            workflows: reserved({
-                type: 'array',
-                items: { type: 'string', expected: 'the name of a workflow' },
-                expected: 'an array of workflow names',
-                description: 'Workflows to register.',
-            }),
-            forceReplace: reserved(flag('Replace registered workflows.')),
-            forceMd5Check: reserved(flag('Replace registered workflows whose content differs.')),
-        },
-    },
+    wfapi: wfapiBlock,
     authType: oneOf(
         ['none', 'signature'],
         'How writers prove who they are: not at all, or by HTTP Signature.',

@@ -150,6 +150,19 @@ export interface ServicesConfig {
     answerTimeout: number;
 }
 
+/** The workflow service of a datacenter. Times in ms. */
+export interface WfapiConfig {
+    url: string;
+    /** The kinds of jobs, in the order that they are listed in. */
+    workflows: string[];
+    /** Whether to replace the workflows that it has at every start, or those that differ from ours. */
+    forceReplace: boolean;
+    forceMd5Check: boolean;
+    pingInterval: number;
+    /** Between attempts to give it the workflows. */
+    retry: { minTimeout: number; maxTimeout: number };
+}
+
 /** A service of the datacenter; setup templates may leave the URL empty. */
 export interface ServiceConfig {
     url?: string;
@@ -230,7 +243,7 @@ export interface Config {
     serviceName?: string;
     jobs: JobsConfig;
     /** The workflow service of the datacenter; without it jobs run in this server. */
-    wfapi?: { url: string; workflows: string[] };
+    wfapi?: WfapiConfig;
     services: ServicesConfig;
     outbound: OutboundConfig;
     /** Proxy for remote repositories; empty means none. */

@@ -1,6 +1,8 @@
 import type Logger from 'bunyan';
+import type { Clock } from '../clock';
 import type { Config } from '../config/types';
 import type { AccountDirectory } from './driver';
+import { Wfapi } from './wfapi';
 
 /**
  * The directory of accounts, which connects by itself. Undefined outside a datacenter, where there are no accounts
@@ -19,4 +21,13 @@ export async function openAccountDirectory(
     const directory = new Ufds(ufds, log);
     await directory.open();
     return directory;
+}
+
+/** The workflow service, which looks for itself whether it can be reached; undefined without `wfapi`. Whoever starts it stops it. */
+export function createWorkflowService(
+    config: Config,
+    parts: { log: Logger; clock: Clock; serverName: string },
+): Wfapi | undefined {
+    const { wfapi } = config;
+    return wfapi && new Wfapi({ config, wfapi, ...parts });
 }

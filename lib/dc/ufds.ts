@@ -1,6 +1,5 @@
 import { X509Certificate } from 'node:crypto';
 import { readFileSync } from 'node:fs';
-import { setTimeout as sleep } from 'node:timers/promises';
 import { createSecureContext, type SecureContext } from 'node:tls';
 import type Logger from 'bunyan';
 import { ConfigError } from '../config/error';
@@ -9,6 +8,7 @@ import { ApiError } from '../errors';
 import { isUuid } from '../manifest';
 import type { Account, AccountDirectory } from './driver';
 import { BadCredentials, LdapConnection, type LdapOptions } from './ldap';
+import { pause } from './pause';
 
 /** Where the accounts are. Their sub-users stand one level deeper (ufds.md §3). */
 const ACCOUNTS = 'ou=users, o=smartdc';
@@ -199,16 +199,5 @@ function trusting(path: string): SecureContext {
         throw ConfigError.invalid(
             `config.ufds.ca is "${path}"; it must be the path of a file of PEM certificates: ${reason}`,
         );
-    }
-}
-
-/** @param ms resolves after this, or as soon as `signal` is aborted */
-async function pause(ms: number, signal: AbortSignal): Promise<void> {
-    try {
-        await sleep(ms, undefined, { signal });
-    } catch (err) {
-        if (!signal.aborted) {
-            throw err;
-        }
     }
 }

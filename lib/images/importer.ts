@@ -98,12 +98,16 @@ export class Importer {
      * Adds an image with the manifest it has at a source (imports.md §3). Its origin need not be here, unless a job
      * that brings origins along does it.
      *
-     * @param job that does it, if one does
+     * @param job uuid of the one that does it, if one does: asked by it again, it gives the image as it is
      * @throws ApiError RemoteSourceError, ImageUuidAlreadyExists, OriginDoesNotExist, OwnerDoesNotExist,
      *     ValidationFailed, ServiceUnavailableError
      */
     async fromSource(remote: RemoteImage, options: ImportOptions, job?: string): Promise<Image> {
         const { images, log } = this.parts;
+        const made = job === undefined ? undefined : await this.#madeBy(job, remote.uuid);
+        if (made) {
+            return made;
+        }
         const given = await remote.manifest();
         await this.refuseExisting(remote.uuid);
         const manifest = await this.#withOwner(given, options);
@@ -127,6 +131,11 @@ export class Importer {
         } catch (err) {
             throw err instanceof DependencyConflict ? noOrigin(err.uuid) : err;
         }
+    }
+
+    async #madeBy(job: string, uuid: string): Promise<Image | undefined> {
+        const image = await this.parts.images.get(uuid);
+        return image?.raw.import_job === job ? image : undefined;
     }
 
     /** The placeholder with this uuid, if there is one. @throws ApiError ImageUuidAlreadyExists about another image */

@@ -39,22 +39,40 @@ export interface JobFilter {
     execution?: Execution;
 }
 
-/** Where jobs run: in this server, or in the workflow API of a datacenter. */
+/** Whose request a call is part of. */
+export interface JobCaller {
+    /** Sent along to the service. */
+    readonly requestId: string;
+    /** Ends the call at once: it throws the signal's reason. To create or cancel a job is not ended so. */
+    readonly signal: AbortSignal;
+}
+
+/**
+ * Where jobs run: in this server, or in the workflow API of a datacenter.
+ *
+ * All that asks throws ApiError ServiceUnavailableError if there is no good answer; what the service has said stands in
+ * its cause.
+ */
 export interface JobService {
     /** URL of the service if it is not this server. */
     readonly url: string | undefined;
+    /** Whether the service can be asked at the moment; undefined if it is this server. */
+    readonly connected: boolean | undefined;
     /**
      * @param task the kind of job that is wanted; without one, any
      * @throws ApiError ServiceUnavailableError if such jobs cannot be taken now, or never by this service
      */
     assertAvailable(task?: string): void;
     /** Durable when it resolves. */
-    create(job: NewJob): Promise<Job>;
-    get(uuid: string): Promise<Job | undefined>;
-    /** Newest first. */
-    list(filter: JobFilter, options: { limit: number; offset?: number }): Promise<Job[]>;
+    create(job: NewJob, caller: JobCaller): Promise<Job>;
+    get(uuid: string, caller: JobCaller): Promise<Job | undefined>;
+    /**
+     * Newest first. A service that is not this server lists one kind after the other, in the order of
+     * `wfapi.workflows`, and `limit` and `offset` count for each.
+     */
+    list(filter: JobFilter, options: { limit: number; offset?: number }, caller: JobCaller): Promise<Job[]>;
     /** Undefined if there is no such job. One that has ended already stays as it is. */
-    cancel(uuid: string): Promise<Job | undefined>;
+    cancel(uuid: string, caller: JobCaller): Promise<Job | undefined>;
 }
 
 /** What a step of a running job works with. */

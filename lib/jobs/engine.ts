@@ -53,6 +53,7 @@ interface Held {
  */
 export class JobEngine implements JobService {
     readonly url = undefined;
+    readonly connected = undefined;
     readonly #options: JobEngineOptions;
     readonly #definitions = new Map<string, JobDefinition>();
     readonly #held = new Map<string, Held>();

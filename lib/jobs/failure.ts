@@ -1,7 +1,7 @@
 /** What a step's failure is to those who look at the job. */
 import { ApiError } from '../errors';
 import type { JobStep, StepResult } from './driver';
-import { withoutCredentials } from './value';
+import { withoutCredentials } from '../config/credentials';
 
 /** A step did not end within its time. */
 export class StepTimeout extends Error {

@@ -1,6 +1,6 @@
 /** The job object in WFAPI's form (vm-images.md §6), and how it changes. */
 import { createHash } from 'node:crypto';
-import { censorConfig } from '../config/censor';
+import { withoutSecrets } from '../config/credentials';
 import type { StoredJob } from '../db/driver';
 import type { Execution, Job, JobDefinition, JobStep, NewJob, StepResult } from './driver';
 
@@ -205,30 +205,9 @@ export function canceled(value: JobValue, definition: JobDefinition | undefined,
     };
 }
 
-/** `user:password@` of a URL, however loosely that is written. */
-const CREDENTIALS = /((?:https?:|[a-z][a-z0-9+.-]*:\/)[/\\]*)[^\s"'/\\?#]*@/gi;
-
-/** A text without the credentials in its URLs. */
-export function withoutCredentials(text: string): string {
-    return text.replace(CREDENTIALS, '$1');
-}
-
-function redacted(value: unknown): unknown {
-    if (typeof value === 'string') {
-        return withoutCredentials(value);
-    }
-    if (Array.isArray(value)) {
-        return value.map(redacted);
-    }
-    if (typeof value !== 'object' || value === null) {
-        return value;
-    }
-    return Object.fromEntries(Object.entries(value).map(([name, inner]) => [name, redacted(inner)]));
-}
-
 /** The job as anybody may see it: without credentials, and with the seconds it has taken. */
 export function shown({ value, finishedAt }: JobRow, now: number): Job {
     const { started } = value;
     const elapsed = started === undefined ? 0 : Math.max(0, (finishedAt ?? now) - Date.parse(started)) / 1000;
-    return censorConfig(redacted({ ...value, elapsed })) as Job;
+    return withoutSecrets({ ...value, elapsed }) as Job;
 }

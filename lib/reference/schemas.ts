@@ -232,6 +232,13 @@ export const schemas = {
                 },
                 description: 'The directory of accounts, in mode dc.',
             },
+            wfapi: {
+                type: 'object',
+                properties: {
+                    connected: flag('Whether it can be reached.'),
+                },
+                description: 'The workflow service, if it runs the jobs.',
+            },
             processes: {
                 type: 'array',
                 description:

@@ -11,7 +11,7 @@ import {
     SOURCE,
     UUID,
 } from '../api/parameters';
-import type { Route } from '../api/route';
+import type { Parameter, Route } from '../api/route';
 import { authenticate, channel, readBody } from '../api/steps';
 import { CHANGES, BODY_ERRORS, WRITE_ERRORS } from './common';
 
@@ -24,6 +24,17 @@ const IMPORT_ERRORS = [
     ...BODY_ERRORS,
     ...WRITE_ERRORS,
 ] as const;
+
+const IMPORT_JOB: Parameter = {
+    name: 'import_job',
+    description:
+        'The job of a workflow service that imports from `source`. Asked again by the same job, this answers with the ' +
+        'image as it is, so that the job can tell whether it made it.',
+    schema: UUID,
+};
+
+/** What a workflow service may refuse a job with. */
+const JOB_ERRORS = ['InvalidArgument', 'ConflictError'] as const;
 
 export const importRoutes: readonly Route[] = [
     {
@@ -61,6 +72,7 @@ export const importRoutes: readonly Route[] = [
             'ValidationFailed',
             'InvalidParameter',
             ...BODY_ERRORS,
+            ...JOB_ERRORS,
             'ServiceUnavailableError',
         ],
         steps: [authenticate, channel, readBody],
@@ -73,7 +85,7 @@ export const importRoutes: readonly Route[] = [
         description:
             'The body is its manifest, of version 1 or 2, or with `source` the manifest is fetched from another repository. Without `source` it may complete a placeholder. Outside a datacenter the image has no owner; in one, an image without owner becomes the administrator’s. For operators.',
         headers: ['Etag'],
-        parameters: [ACTION, SOURCE, NO_ACCOUNT, CHANNEL, SKIP_OWNER_CHECK],
+        parameters: [ACTION, SOURCE, IMPORT_JOB, NO_ACCOUNT, CHANNEL, SKIP_OWNER_CHECK],
         errors: [...IMPORT_ERRORS, 'OperatorOnly', 'OriginDoesNotExist', 'OwnerDoesNotExist'],
     },
     {
@@ -83,7 +95,7 @@ export const importRoutes: readonly Route[] = [
             'The answer comes as soon as the job is queued. Follow it at `/jobs/{job_uuid}` of the URL in the header `workflow-api`. For operators.',
         headers: ['workflow-api'],
         parameters: [ACTION, { ...SOURCE, required: true }, NO_ACCOUNT, CHANNEL, SKIP_OWNER_CHECK],
-        errors: [...IMPORT_ERRORS, 'OperatorOnly', 'OriginIsNotActive'],
+        errors: [...IMPORT_ERRORS, ...JOB_ERRORS, 'OperatorOnly', 'OriginIsNotActive'],
     },
     {
         ...importing('ImportFromDatacenter', 'import-from-datacenter', importFromDatacenter),
@@ -107,7 +119,7 @@ export const importRoutes: readonly Route[] = [
             },
             CHANNEL,
         ],
-        errors: [...IMPORT_ERRORS, 'UnauthorizedError', 'OriginIsNotActive', 'InternalError'],
+        errors: [...IMPORT_ERRORS, ...JOB_ERRORS, 'UnauthorizedError', 'OriginIsNotActive', 'InternalError'],
     },
 ];
 

@@ -10,15 +10,22 @@ export const jobRoutes: readonly Route[] = [
         name: 'ListImageJobs',
         method: 'GET',
         path: '/images/:uuid/jobs',
-        summary: 'Lists the jobs of an image, the newest first.',
+        summary: 'Lists the jobs of an image, the newest first; those in a workflow service kind by kind.',
         description:
             'Only in mode dc: because it asks for no credentials, other servers answer with ServiceUnavailableError. ' +
-            'There, ListJobs with `image_uuid` has them.',
+            'There, ListJobs with `image_uuid` has them. With a workflow service the kinds come in the order of ' +
+            '`wfapi.workflows`, and a wrong `execution` is a ConflictError, as the service itself has it.',
         auth: 'none',
         read: true,
         answers: 'json',
         parameters: [ACCOUNT, CHANNEL_OR_ANY, TASK, EXECUTION],
-        errors: ['ResourceNotFound', 'InvalidParameter', 'ValidationFailed', 'ServiceUnavailableError'],
+        errors: [
+            'ResourceNotFound',
+            'InvalidParameter',
+            'ValidationFailed',
+            'ConflictError',
+            'ServiceUnavailableError',
+        ],
         steps: [authenticate, imageUuid, channelOrAny, loadImage],
         handler: listImageJobs,
     },
@@ -26,8 +33,11 @@ export const jobRoutes: readonly Route[] = [
         name: 'ListJobs',
         method: 'GET',
         path: '/jobs',
-        summary: 'Lists the jobs that this server runs itself, the newest first.',
-        description: 'Those that have ended are kept for a while (`jobs.retention`).',
+        summary: 'Lists jobs, the newest first.',
+        description:
+            'Those that this server runs itself are kept for a while after they have ended (`jobs.retention`). With a ' +
+            'workflow service it lists that one’s: only the kinds in `wfapi.workflows`, in that order, and `limit` and ' +
+            '`offset` count for each.',
         auth: 'strict',
         role: 'admin',
         answers: 'json',

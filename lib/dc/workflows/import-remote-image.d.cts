@@ -1,0 +1,4 @@
+import type { WorkflowSource } from '../workflow-source';
+
+declare const source: WorkflowSource;
+export = source;
