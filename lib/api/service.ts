@@ -58,6 +58,7 @@ export function answerForProcess({ processes, images, accounts, auth, jobs }: Se
     }));
     processes.answer(DROP_CACHES, () => {
         images.dropCaches();
+        accounts?.dropCache();
         return null;
     });
     processes.answer(RELOAD_KEYS, async () => {

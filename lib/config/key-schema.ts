@@ -23,8 +23,11 @@ export interface KeySchema {
     minimum?: number;
     maximum?: number;
     exclusiveMinimum?: number;
-    /** A time (ms) or size (bytes), also as a text with a unit; the limits are inclusive. */
-    quantity?: { kind: QuantityKind; minimum: number; maximum: number };
+    /**
+     * A time (ms) or size (bytes), also as a text with a unit; the limits are inclusive. `none` stands for values that
+     * files written for the original may have, where they were without effect: `false` and objects are 0 then.
+     */
+    quantity?: { kind: QuantityKind; minimum: number; maximum: number; none?: true };
 }
 
 /** A text that is not empty. */

@@ -42,7 +42,7 @@ function checkUfds(settings: Settings): string | undefined {
     }
     return isLdapUrl(url)
         ? undefined
-        : `config.ufds.url is ${JSON.stringify(url)}; it must be "ldaps://" or "ldap://", a host name, and a port if it is not the usual one`;
+        : `config.ufds.url is ${shown(url)}; it must be "ldaps://" or "ldap://", a host name, and a port if it is not the usual one`;
 }
 
 /** Whether it is scheme, host and port, and nothing else. The LDAP client takes no IPv6 address for a host. */

@@ -87,6 +87,15 @@ const properties: Record<string, KeySchema> = {
                     maxTimeout: time(undefined, 'Another name of `ufds.retry.maxDelay`.'),
                 },
             },
+            cache: {
+                expected:
+                    'a time up to 1m: a number of ms, or a text with a unit such as "500ms" or "10s"; 0 for none',
+                description:
+                    'How long an account that was found is taken to be there, by each process for itself. With 0 the ' +
+                    'directory is asked every time.',
+                default: 0,
+                quantity: { kind: 'time', minimum: 0, maximum: 60_000, none: true },
+            },
         },
     },
     moray: morayBlock,

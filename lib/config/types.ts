@@ -23,6 +23,8 @@ export interface UfdsConfig {
     timeout?: number;
     clientTimeout?: number;
     retry: { maxDelay?: number; maxTimeout?: number };
+    /** How long an account that was found is taken to be there; 0: not at all. */
+    cache: number;
 }
 
 /** Times in ms. */

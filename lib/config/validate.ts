@@ -1,7 +1,7 @@
 /** Checks a merged configuration and fills in what the schema gives (config.md §3). */
 import Ajv, { type ErrorObject, type ValidateFunction } from 'ajv';
 import type { DataValidationCxt } from 'ajv/dist/types';
-import { isSecretName } from './censor';
+import { censorConfig, isSecretName, mayBeSecretName } from './censor';
 import { ConfigError } from './error';
 import type { KeySchema } from './key-schema';
 import { nearestName } from './nearest';
@@ -14,12 +14,13 @@ const LONGEST_VALUE_SHOWN = 80;
 
 /** Turns a text such as `10s` into its number, in place; false if it is none or out of range. */
 function applyQuantity(
-    { kind, minimum, maximum }: NonNullable<KeySchema['quantity']>,
+    { kind, minimum, maximum, none }: NonNullable<KeySchema['quantity']>,
     value: unknown,
     _schema?: unknown,
     place?: DataValidationCxt,
 ): boolean {
-    const number = parseQuantity(kind, value);
+    const isNone = none && (value === false || (typeof value === 'object' && value !== null));
+    const number = isNone ? 0 : parseQuantity(kind, value);
     if (number === undefined || !Number.isInteger(number) || number < minimum || number > maximum) {
         return false;
     }
@@ -61,7 +62,7 @@ function show(name: string, value: unknown): string {
     if (isSecretName(name)) {
         return 'of the wrong kind';
     }
-    const json = JSON.stringify(value);
+    const json = JSON.stringify(censorConfig(value, mayBeSecretName));
     return json.length > LONGEST_VALUE_SHOWN ? `${json.slice(0, LONGEST_VALUE_SHOWN)}…` : json;
 }
 

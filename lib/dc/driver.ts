@@ -15,6 +15,8 @@ export interface AccountDirectory {
      * @throws ApiError ServiceUnavailableError if the directory cannot be asked
      */
     find(uuid: string): Promise<Account | undefined>;
+    /** Forgets what is remembered of earlier answers, if anything is. */
+    dropCache(): void;
     /** Begins to connect. A directory that cannot be reached does not stop the server from starting. */
     open(): Promise<void>;
     close(): Promise<void>;

@@ -20,7 +20,11 @@ export async function openAccountDirectory(
     const { Ufds } = await import('./ufds.js');
     const directory = new Ufds(ufds, log);
     await directory.open();
-    return directory;
+    if (ufds.cache === 0) {
+        return directory;
+    }
+    const { AccountCache } = await import('./account-cache.js');
+    return new AccountCache(directory, ufds.cache);
 }
 
 /** The workflow service, which looks for itself whether it can be reached; undefined without `wfapi`. Whoever starts it stops it. */

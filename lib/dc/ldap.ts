@@ -34,6 +34,9 @@ export class BadCredentials extends Error {}
 /** An idle connection is probed after this, so that one whose other end is gone is noticed. In ms. */
 const KEEP_ALIVE = 30_000;
 
+/** Most bytes that are taken without one answer among them being complete. The entry of an account has some hundred. */
+const MOST_BYTES = 1024 * 1024;
+
 type Fail = (reason: unknown) => void;
 
 export class LdapConnection {
@@ -43,6 +46,8 @@ export class LdapConnection {
     readonly #requestTimeout: number;
     /** What waits for an answer. */
     readonly #waiting = new Set<Fail>();
+    /** Bytes that came since an answer was complete. */
+    #received = 0;
     #reason: Error | undefined;
     #resolveEnded: (reason: Error) => void = () => undefined;
 
@@ -162,6 +167,7 @@ export class LdapConnection {
             });
         } finally {
             clearTimeout(timer);
+            this.#received = 0;
             if (failed) {
                 this.#waiting.delete(failed);
             }
@@ -180,6 +186,11 @@ export class LdapConnection {
         const listeners = socket.listeners('data') as ((chunk: Buffer) => void)[];
         socket.removeAllListeners('data');
         socket.on('data', (chunk: Buffer) => {
+            this.#received += chunk.length;
+            if (this.#received > MOST_BYTES) {
+                this.#end(new Error(`The LDAP server sent ${MOST_BYTES} bytes that are no answer.`));
+                return;
+            }
             try {
                 listeners.forEach((listener) => listener(chunk));
             } catch (err) {

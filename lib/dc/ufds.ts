@@ -30,7 +30,7 @@ const FIRST_WAIT = 2_000;
  *
  * There is one connection, made in the background and made again whenever it is lost. While there is none, look-ups
  * fail at once; only before the first one they wait a little, because the server has just been started. Nothing is
- * remembered: an account that was deleted no longer counts, one that was made counts at once.
+ * remembered here: an account that was deleted no longer counts, one that was made counts at once.
  */
 export class Ufds implements AccountDirectory {
     readonly #config: UfdsConfig;
@@ -104,6 +104,10 @@ export class Ufds implements AccountDirectory {
                 { cause: err },
             );
         }
+    }
+
+    dropCache(): void {
+        // There is none.
     }
 
     /** @throws Error if there is no connection */

@@ -1,83 +1,16 @@
 /** The account directory against a real LDAP server, and against servers that misbehave (ufds.md §2, §4 and §6). */
 import assert from 'node:assert/strict';
-import { once } from 'node:events';
 import { writeFile } from 'node:fs/promises';
-import net, { type AddressInfo, type Socket } from 'node:net';
 import { join } from 'node:path';
 import bunyan from 'bunyan';
-import { effectiveConfig } from '../../lib/config/validate';
-import { Ufds } from '../../lib/dc/ufds';
-import { ApiError } from '../../lib/errors';
+import type { Ufds } from '../../lib/dc/ufds';
 import { UNKNOWN } from '../support/api';
+import { assertUnavailable, bound, DirectoryClient, timed } from '../support/directory-client';
+import { BOUND, done, entryOf, LyingLdap, result, tlv } from '../support/lying-ldap';
 import { ACCOUNTS, OpenLdap } from '../support/openldap';
-import { makeFolder, type LogRecord } from '../support/server';
+import { makeFolder } from '../support/server';
 
 const SUB_USER = '3d8a7f0c-1111-4222-8333-5f5e5d5c5b5a';
-
-/** A directory as the server has it, with its log. */
-class Subject {
-    readonly log: LogRecord[] = [];
-    readonly ufds: Ufds;
-    readonly #listeners = new Set<() => void>();
-
-    constructor(config: Record<string, unknown>) {
-        const write = (record: object) => {
-            this.log.push(record as LogRecord);
-            this.#listeners.forEach((look) => look());
-        };
-        const log = bunyan.createLogger({
-            name: 'test',
-            level: 'debug',
-            streams: [{ type: 'raw', level: 'debug', stream: { write } }],
-            serializers: { err: bunyan.stdSerializers.err },
-        });
-        const { ufds } = effectiveConfig({
-            ...DEFAULTS,
-            ufds: { bindDN: 'cn=root', bindPassword: 'x', ...config },
-        });
-        assert.ok(ufds);
-        this.ufds = new Ufds(ufds, log);
-    }
-
-    /** Waits for the nth record with this message. */
-    async logged(message: string, count = 1): Promise<LogRecord> {
-        return new Promise((found) => {
-            const look = () => {
-                const record = this.log.filter(({ msg }) => msg.includes(message))[count - 1];
-                if (record) {
-                    this.#listeners.delete(look);
-                    found(record);
-                }
-            };
-            this.#listeners.add(look);
-            look();
-        });
-    }
-
-    messages(level: number): string[] {
-        return this.log.filter((record) => record.level >= level).map(({ msg }) => msg);
-    }
-}
-
-const DEFAULTS = {
-    port: 0,
-    address: '127.0.0.1',
-    maxSockets: 100,
-    mode: 'dc',
-    datacenterName: 'test',
-    authType: 'none',
-    storageTypes: ['local'],
-    databaseType: 'local',
-    placeholderImageLifespanDays: 7,
-    allowLocalCreateImageFromVm: false,
-    logLevel: 'info',
-};
-
-/** Answers that LDAP gives as bytes: a message with one result in it. */
-const result = (id: number, operation: number, code: number): Buffer =>
-    Buffer.from([0x30, 12, 2, 1, id, operation, 7, 0x0a, 1, code, 4, 0, 4, 0]);
-const BOUND = result(1, 0x61, 0);
-const done = (id: number, code: number): Buffer => result(id, 0x65, code);
 
 describe('The account directory', function () {
     let directory: OpenLdap;
@@ -92,33 +25,17 @@ describe('The account directory', function () {
         await Promise.all(open.splice(0).map((ufds) => ufds.close()));
     });
 
-    async function subject(config: Record<string, unknown> = {}): Promise<Subject> {
-        const made = new Subject({ ...directory.config, ...config });
+    async function subject(config: Record<string, unknown> = {}): Promise<DirectoryClient> {
+        const made = new DirectoryClient({ ...directory.config, ...config });
         open.push(made.ufds);
         await made.ufds.open();
         return made;
     }
 
-    async function connected(config: Record<string, unknown> = {}): Promise<Subject> {
+    async function connected(config: Record<string, unknown> = {}): Promise<DirectoryClient> {
         const made = await subject(config);
         await made.logged('UFDS: connected');
         return made;
-    }
-
-    /** The look-up fails as 503 and says nothing about the reason. */
-    async function assertUnavailable(ufds: Ufds, uuid: string = ACCOUNTS.luke): Promise<void> {
-        await assert.rejects(ufds.find(uuid), (err) => {
-            assert.ok(err instanceof ApiError);
-            assert.equal(err.code, 'ServiceUnavailableError');
-            assert.doesNotMatch(err.message, /127\.0\.0\.1|root/);
-            return true;
-        });
-    }
-
-    async function timed(work: () => Promise<unknown>): Promise<number> {
-        const begin = performance.now();
-        await work();
-        return performance.now() - begin;
     }
 
     describe('that is there', () => {
@@ -263,15 +180,15 @@ describe('The account directory', function () {
         });
 
         it('does not keep its owner from closing', async () => {
-            const gone = new Subject({ url: 'ldap://127.0.0.1:1' });
+            const gone = new DirectoryClient({ url: 'ldap://127.0.0.1:1' });
             await gone.ufds.open();
             const waiting = assertUnavailable(gone.ufds);
             assert.ok((await timed(() => gone.ufds.close())) < 500);
             assert.ok((await timed(() => waiting)) < 500);
 
-            const silent = await Fake.listen(() => undefined);
+            const silent = await LyingLdap.listen(() => undefined);
             try {
-                const connecting = new Subject({ url: silent.url });
+                const connecting = new DirectoryClient({ url: silent.url });
                 await connecting.ufds.open();
                 await silent.connection;
                 assert.ok((await timed(() => connecting.ufds.close())) < 500);
@@ -283,7 +200,7 @@ describe('The account directory', function () {
     });
 
     describe('that misbehaves', () => {
-        let fake: Fake | undefined;
+        let fake: LyingLdap | undefined;
 
         afterEach(async () => {
             await Promise.all(open.splice(0).map((ufds) => ufds.close()));
@@ -292,8 +209,8 @@ describe('The account directory', function () {
         });
 
         /** A directory at a server that answers the nth message of a connection with the nth of these. */
-        async function facing(...answers: (Buffer | 'silence' | 'hang up')[]): Promise<Subject> {
-            fake = await Fake.listen((socket, count) => {
+        async function facing(...answers: (Buffer | 'silence' | 'hang up')[]): Promise<DirectoryClient> {
+            fake = await LyingLdap.listen((socket, count) => {
                 const answer = answers[count];
                 if (answer === 'hang up') {
                     socket.destroy();
@@ -321,11 +238,6 @@ describe('The account directory', function () {
             });
         }
 
-        const entryOf = (uuid: string) => {
-            const name = Buffer.from(`uuid=${uuid}, ou=users, o=smartdc`);
-            const attribute = tlv(0x30, tlv(4, 'uuid'), tlv(0x31, tlv(4, uuid)));
-            return tlv(0x30, tlv(2, Buffer.from([2])), tlv(0x64, tlv(4, name), tlv(0x30, attribute)));
-        };
         const reference = tlv(
             0x30,
             tlv(2, Buffer.from([2])),
@@ -376,56 +288,3 @@ describe('The account directory', function () {
         });
     });
 });
-
-/** The methods of a subject, to be used on their own. */
-function bound(subject: Subject) {
-    return {
-        ufds: subject.ufds,
-        log: subject.log,
-        logged: (message: string, count?: number) => subject.logged(message, count),
-        messages: (level: number) => subject.messages(level),
-    };
-}
-
-/** One element of BER, with a short length. */
-function tlv(tag: number, ...contents: (Buffer | string)[]): Buffer {
-    const content = Buffer.concat(contents.map((part) => Buffer.from(part)));
-    assert.ok(content.length < 128 || content.length < 256);
-    const length = content.length < 128 ? [content.length] : [0x81, content.length];
-    return Buffer.concat([Buffer.from([tag, ...length]), content]);
-}
-
-/** A server of TCP that does what the test wants with the nth thing that a client says. */
-class Fake {
-    private constructor(
-        private readonly server: net.Server,
-        private readonly sockets: Set<Socket>,
-        /** Resolves with the first connection. */
-        readonly connection: Promise<unknown>,
-    ) {}
-
-    static async listen(onMessage: (socket: Socket, count: number) => void): Promise<Fake> {
-        const sockets = new Set<Socket>();
-        const server = net.createServer((socket) => {
-            let count = 0;
-            sockets.add(socket);
-            socket.on('error', () => socket.destroy());
-            socket.on('data', () => onMessage(socket, count++));
-        });
-        const connection = once(server, 'connection');
-        server.listen(0, '127.0.0.1');
-        await once(server, 'listening');
-        return new Fake(server, sockets, connection);
-    }
-
-    get url(): string {
-        return `ldap://127.0.0.1:${(this.server.address() as AddressInfo).port}`;
-    }
-
-    async close(): Promise<void> {
-        const closed = once(this.server, 'close');
-        this.server.close();
-        this.sockets.forEach((socket) => socket.destroy());
-        await closed;
-    }
-}

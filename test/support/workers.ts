@@ -17,10 +17,11 @@ export function ask(
         method = 'GET',
         agent = false,
         body,
-    }: { method?: string; agent?: http.Agent | false; body?: Buffer } = {},
+        headers = {},
+    }: { method?: string; agent?: http.Agent | false; body?: Buffer; headers?: Record<string, string> } = {},
 ): Promise<FreshAnswer> {
     return new Promise((resolve, reject) => {
-        http.request(url, { method, agent, headers: credentials() })
+        http.request(url, { method, agent, headers: { ...credentials(), ...headers } })
             .once('error', reject)
             .once('response', (res) => {
                 const chunks: Buffer[] = [];

@@ -208,6 +208,11 @@ describe('loadConfig (config.md §1 to §3)', () => {
                 { mode: 'dc', datacenterName: 'e', ufds: { ...ufds, timeout: 0 } },
                 /^config\.ufds\.timeout is 0; /,
             ],
+            ...[60_001, '2m', true, -1, '5', null].map((cache): [string, Record<string, unknown>, RegExp] => [
+                `accounts remembered for ${JSON.stringify(cache)}`,
+                { mode: 'dc', datacenterName: 'e', ufds: { ...ufds, cache } },
+                /^config\.ufds\.cache is .*; it must be a time up to 1m/,
+            ]),
             ['an admin that is no account', { adminUuid: 'admin' }, /^config\.adminUuid is "admin"; .*uuid/],
             ['Moray without its block', { databaseType: 'moray' }, /^config\.moray is missing; /],
             [
@@ -477,6 +482,16 @@ describe('loadConfig (config.md §1 to §3)', () => {
             });
             assert.match(reason, /^config\.ufds\.bindPassword is /);
             assert.doesNotMatch(reason, /4711/);
+            for (const wrong of [
+                { ufds: { ...ufds, url: 'ldap://root:4711@h' } },
+                { ufds: [{ bindPassword: '4711' }] },
+                { ufds: { ...ufds, retry: [{ passwort: '4711' }] } },
+                { httpProxy: ['http://joe:4711@proxy'] },
+                { httpProxy: 'ftp://joe:4711@proxy' },
+            ]) {
+                const said = refusal({ mode: 'dc', datacenterName: 'e', ufds, ...wrong });
+                assert.doesNotMatch(said, /4711/, said);
+            }
         });
 
         it('refuses to be open to other machines without authentication', () => {
@@ -598,8 +613,19 @@ describe('loadConfig (config.md §1 to §3)', () => {
     it('gives the directory of accounts its times', () => {
         const block = { ...ufds, retry: { maxDelay: '5s' }, clientTimeout: 700, idleTimeout: 90_000 };
         const dc = load({ mode: 'dc', datacenterName: 'e', ufds: block });
-        assert.deepEqual(dc.ufds, { ...block, connectTimeout: 4000, retry: { maxDelay: 5000 } });
+        assert.deepEqual(dc.ufds, { ...block, connectTimeout: 4000, retry: { maxDelay: 5000 }, cache: 0 });
         assert.deepEqual(load({ mode: 'dc', datacenterName: 'e', ufds }).ufds?.retry, {});
+        // An object is what the original's own client takes, and was without effect.
+        for (const [given, cache] of [
+            ['60s', 60_000],
+            [1500, 1500],
+            [0, 0],
+            [false, 0],
+            [{ size: 5000, expiry: 60 }, 0],
+        ] as const) {
+            const asked = load({ mode: 'dc', datacenterName: 'e', ufds: { ...ufds, cache: given } });
+            assert.equal(asked.ufds?.cache, cache);
+        }
     });
 
     it('is described key by key in the operator guide', () => {
