@@ -43,7 +43,7 @@ async function findMarker(
  */
 const DEFAULT_LIMIT = { local: undefined, moray: 1000 } as const;
 
-async function findImages(call: Call): Promise<ListBody> {
+async function findImages(call: Call, mark: string | undefined): Promise<ListBody | 'unchanged'> {
     const { images, config } = call.services;
     const { channel } = call.state;
     const request = parseListQuery(call.query.values, {
@@ -56,7 +56,7 @@ async function findImages(call: Call): Promise<ListBody> {
     const marker = request.marker && (await findMarker(call, request.marker));
     const { anyOf, order, limit = DEFAULT_LIMIT[config.databaseType] } = request;
     const form = { channels: call.version2, adminFields: call.state.adminFields === true };
-    return images.lists.find({ anyOf, order, ...(marker && { marker }) }, form, limit);
+    return images.lists.find({ anyOf, order, ...(marker && { marker }) }, form, limit, mark);
 }
 
 /**
@@ -75,7 +75,7 @@ export async function listImages(call: Call): Promise<void> {
             call.sendEmpty(304, { Etag: longTag });
             return;
         }
-        list = await lists.remember(name, () => findImages(call));
+        list = await lists.remember(name, (mark) => findImages(call, mark));
     }
     const headers = list.etag === undefined ? undefined : { Etag: list.etag };
     if (ifNoneMatch !== undefined && isNotModified(call, ifNoneMatch, list.etag)) {

@@ -74,6 +74,13 @@ export interface ImageQuery {
     limit: number;
 }
 
+/** What a query found. */
+export interface FoundImages {
+    readonly images: StoredImage[];
+    /** Stands for these versions of these images, in this order; undefined if the driver gives no marks. */
+    readonly mark: string | undefined;
+}
+
 /** A stored object that no record may refer to: being written, or to be deleted. */
 export interface PendingObject {
     /** Server-made uuid. */
@@ -158,6 +165,11 @@ export class PendingObjectLost extends Error {
 export interface ImageStore {
     get(uuid: string): Promise<StoredImage | undefined>;
     query(query: ImageQuery): Promise<StoredImage[]>;
+    /**
+     * As `query`, for callers that have kept what they made of an answer to the same query: 'unchanged' if it would be
+     * the one that had this mark. That is looked up in the database, but costs much less than the images do.
+     */
+    queryUnless(query: ImageQuery, mark: string | undefined): Promise<FoundImages | 'unchanged'>;
     /** Applies a change; gives the written records in the order of `put`. Durable when it resolves.
      * @throws EtagConflict, ImageNotFound, DependencyConflict, UniqueConflict, ValueTooLong, PendingObjectLost, with
      * nothing changed. */

@@ -1,13 +1,22 @@
 /** The images in Moray's bucket (moray.md §1.3, §2, §4). */
 import type { Clock } from '../clock';
-import type { ImageChange, ImageFilter, ImageQuery, ImageStore, StoredImage } from './driver';
-import { compareBytes, textOf } from './image-values';
+import type {
+    FoundImages,
+    ImageChange,
+    ImageFilter,
+    ImageQuery,
+    ImageStore,
+    ListPosition,
+    StoredImage,
+} from './driver';
+import { compareBytes } from './image-values';
 import { comparePlaces, isInRange, matches } from './image-match';
 import type { Row, Session } from './moray-client/types';
 import { applyChange, findDependents, FirstInsertLost, isOutcomeUnknown, type Applied } from './moray-commit';
 import { IMAGES_TABLE, type ImagesLayout } from './moray-layout';
 import { happened } from './moray-outcome';
 import type { Pending } from './moray-pending';
+import { gatherPlaces, NO_PLACES, placeOf, readPlaces, type Place } from './moray-places';
 import { conditionsOf, isAnswered, partsOf, selectPositions } from './moray-query';
 import type { Reach, Reached, ReachLog } from './moray-reach';
 import { Lookups } from './moray-lookups';
@@ -88,49 +97,69 @@ export class MorayImages implements ImageStore {
     }
 
     async query(query: ImageQuery): Promise<StoredImage[]> {
+        const found = await this.queryUnless(query, undefined);
+        return found === 'unchanged' ? [] : found.images;
+    }
+
+    async queryUnless(query: ImageQuery, mark: string | undefined): Promise<FoundImages | 'unchanged'> {
         if (query.anyOf.length === 0) {
-            return [];
+            return { images: [], mark: undefined };
         }
-        return this.#parts.reach.use(({ connections, layout }) =>
+        return this.#parts.reach.use(async ({ connections, layout }) =>
             layout.isUsable('published_at')
-                ? this.#inOrder(connections, layout, query)
-                : this.#byScan(connections, layout, query),
+                ? this.#inOrder(connections, layout, query, mark)
+                : { images: await this.#byScan(connections, layout, query), mark: undefined },
         );
     }
 
     /** Along the index of `published_at`, or of what else is asked for, until the list is full. */
-    async #inOrder(session: Session, layout: ImagesLayout, query: ImageQuery): Promise<StoredImage[]> {
+    async #inOrder(
+        session: Session,
+        layout: ImagesLayout,
+        query: ImageQuery,
+        mark: string | undefined,
+    ): Promise<FoundImages | 'unchanged'> {
         const isExact = query.anyOf.every((filter) => isAnswered(filter, layout));
         const found: StoredImage[] = [];
-        let { after } = query;
+        let after: ListPosition | undefined;
         for (;;) {
             const left = query.limit - found.length;
             const limit = isExact ? left : Math.max(left, BATCH);
-            const page = { ...query, ...(after && { after }), limit };
-            const { rows, images } = await this.#page(session, layout, page);
+            const asked = { ...query, ...(after && { after }), limit };
+            const page = await this.#page(session, layout, asked, after ? undefined : mark);
+            if (page === 'unchanged') {
+                return page;
+            }
+            const { places, images } = page;
             const wanted = isExact
                 ? images
                 : images.filter(({ raw }) => query.anyOf.some((filter) => matches(raw, filter)));
             found.push(...wanted.slice(0, left));
-            const last = rows.at(-1);
-            if (!last || rows.length < limit || found.length >= query.limit) {
-                return found;
+            const last = places.at(-1);
+            if (!last || places.length < limit || found.length >= query.limit) {
+                // That of a page stands for the whole answer only if there is no other.
+                return { images: found, mark: after ? undefined : page.mark };
             }
-            after = placeOf(last);
+            after = last;
         }
     }
 
-    /** One page of rows with the images of those that can be read, as they all were at one moment. */
+    /** One page of places with the images of those that can be read, as they all were at one moment. */
     async #page(
         session: Session,
         layout: ImagesLayout,
         query: ImageQuery,
-    ): Promise<{ rows: readonly Row[]; images: StoredImage[] }> {
+        mark: string | undefined,
+    ): Promise<(FoundImages & { places: readonly Place[] }) | 'unchanged'> {
         for (let look = 1; look <= LOOKS; look++) {
-            const rows = await this.#positions(session, layout, query);
-            const images = await this.#load(session, layout, rows);
+            const text = await this.#places(session, layout, query);
+            if (text === mark) {
+                return 'unchanged';
+            }
+            const places = readPlaces(text);
+            const images = await this.#load(session, layout, places);
             if (images) {
-                return { rows, images };
+                return { places, images, mark: text };
             }
         }
         // Others write all the time: the records are read along with their places, known or not.
@@ -140,42 +169,46 @@ export class MorayImages implements ImageStore {
             text: `SELECT ${columns} FROM ${IMAGES_TABLE} WHERE _key IN (SELECT _key FROM (${text}) AS found)`,
             values,
         });
-        const sorted = [...rows].sort((a, b) => comparePlaces(query.order, placeOf(a), placeOf(b)));
-        const images = sorted.map((row) => this.#records.read(row, layout));
-        return { rows: sorted, images: images.filter((image) => image !== undefined) };
+        const placed = rows
+            .map((row) => ({ place: placeOf(row), image: this.#records.read(row, layout) }))
+            .sort((a, b) => comparePlaces(query.order, a.place, b.place));
+        return {
+            places: placed.map(({ place }) => place),
+            images: placed.map(({ image }) => image).filter((image) => image !== undefined),
+            mark: undefined,
+        };
     }
 
-    async #positions(session: Session, layout: ImagesLayout, query: ImageQuery): Promise<readonly Row[]> {
+    /** The places of a page, as one text. */
+    async #places(session: Session, layout: ImagesLayout, query: ImageQuery): Promise<string> {
         const parts = partsOf(query);
         if (query.order === 'desc' && parts.length > 1) {
             // Unpublished images come last: mostly the published ones are enough.
-            const { text, values } = selectPositions(query, layout, undefined, ['published']);
-            const { rows } = await session.query(named(text, values));
-            if (rows.length >= query.limit) {
-                return rows;
+            const published = selectPositions(query, layout, undefined, ['published']);
+            const { count, text } = await gatherPlaces(session, published);
+            if (count >= query.limit) {
+                return text;
             }
         }
         if (parts.length === 0) {
-            return [];
+            return NO_PLACES;
         }
         const unpublished = parts.includes('unpublished') ? this.#unpublished.rows(session) : undefined;
-        const { text, values } = selectPositions(query, layout, unpublished, parts);
-        return (await session.query(named(text, values))).rows;
+        return (await gatherPlaces(session, selectPositions(query, layout, unpublished, parts))).text;
     }
 
-    /** The images of rows, of exactly their versions; undefined if some are no longer what they were. */
+    /** The images of places, of exactly their versions; undefined if some are no longer what they were. */
     async #load(
         session: Session,
         layout: ImagesLayout,
-        rows: readonly Row[],
+        places: readonly Place[],
     ): Promise<StoredImage[] | undefined> {
         const images: (StoredImage | undefined)[] = [];
         const missing = new Map<string, number>();
-        for (const [index, row] of rows.entries()) {
-            const version = versionOf(row);
-            const known = this.#records.find(version);
+        for (const [index, place] of places.entries()) {
+            const known = this.#records.find(place);
             if (!known) {
-                missing.set(version.uuid, index);
+                missing.set(place.uuid, index);
             }
             images.push(known?.image);
         }
@@ -185,8 +218,8 @@ export class MorayImages implements ImageStore {
             for (const row of read.rows) {
                 const version = versionOf(row);
                 const index = missing.get(version.uuid) ?? -1;
-                const looked = rows[index];
-                if (looked && isSame(versionOf(looked), version)) {
+                const place = places[index];
+                if (place && isSame(place, version)) {
                     images[index] = this.#records.read(row, layout);
                     missing.delete(version.uuid);
                 }
@@ -337,10 +370,6 @@ export class MorayImages implements ImageStore {
             return counts;
         });
     }
-}
-
-function placeOf(row: Row): { publishedAt: string; uuid: string } {
-    return { publishedAt: textOf(row.published_at) ?? '', uuid: String(row._key) };
 }
 
 function hasExpired(expiresAt: unknown, now: string): boolean {

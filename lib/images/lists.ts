@@ -14,10 +14,19 @@ const CACHE_BYTES = 24 << 20;
 const LONGEST_NAME = 2048;
 
 /** A list of manifests as JSON: whole, or in pieces if it is long. */
-export type ListBody = { whole: Buffer } | { pieces: AsyncIterable<Buffer> };
+export type ListBody = WholeList | { pieces: AsyncIterable<Buffer> };
+
+interface WholeList {
+    whole: Buffer;
+    /** The database's word for what is in the list, if it has one for all of it. */
+    mark?: string | undefined;
+}
 
 /** A list with its weak ETag; a long one has none if the database cannot tell when images change. */
 export type TaggedList = ListBody & { etag: string | undefined };
+
+/** What can be remembered. */
+type WholeTaggedList = WholeList & { etag: string };
 
 /** Which images, and in what order; how many at once is not the caller's business. */
 type ListedQuery = Omit<ImageQuery, 'limit' | 'after'>;
@@ -32,13 +41,13 @@ interface ListsParts {
 /**
  * The lists of this server. A list goes by a name that its caller makes of everything it depends on beside the images.
  *
- * What is remembered is used only while the database's generation is the same, so that no list is older than the last
- * commit of any process.
+ * What is remembered is used only while the database's generation is the same or, where it has none, after the database
+ * was asked and said that it would find the same; so no list is older than the last commit of any process.
  */
 export class ImageLists {
     readonly #store: ImageStore;
     readonly #parts: ListsParts;
-    readonly #lists = new LRUCache<string, TaggedList>({ maxSize: CACHE_BYTES });
+    readonly #lists = new LRUCache<string, WholeTaggedList>({ maxSize: CACHE_BYTES });
     /** At which all that is remembered was made. */
     #generation: number | undefined;
 
@@ -56,30 +65,56 @@ export class ImageLists {
         this.#lists.clear();
     }
 
-    /** The list remembered under a name, if no process has changed images since it was made. */
+    /** The list remembered under a name, if it is certain that no process has changed images since it was made. */
     remembered(name: string): TaggedList | undefined {
         const generation = this.#store.generation();
-        if (generation === undefined || generation !== this.#generation) {
+        if (generation === undefined) {
+            return undefined;
+        }
+        if (generation !== this.#generation) {
             this.#lists.clear();
             this.#generation = generation;
         }
         return this.#lists.get(name);
     }
 
-    /** Makes a list and, unless it is long, remembers it under its name. */
-    async remember(name: string, make: () => Promise<ListBody>): Promise<TaggedList> {
+    /**
+     * Makes a list and, unless it is long, remembers it under its name.
+     *
+     * @param make gives the list, or says that it is the one that has this mark
+     */
+    async remember(
+        name: string,
+        make: (mark: string | undefined) => Promise<ListBody | 'unchanged'>,
+    ): Promise<TaggedList> {
         const generation = this.#store.generation();
-        const list = await make();
+        const known = this.#lists.get(name);
+        const list = await make(known?.mark);
+        if (list === 'unchanged') {
+            if (!known) {
+                throw new TypeError('A list that nobody knows cannot be unchanged.');
+            }
+            return known;
+        }
         if (!('whole' in list)) {
             // Read before the list was: the tag may be older than what is sent, never newer.
             return { ...list, etag: this.#longTag(name, generation) };
         }
         const tagged = { ...list, etag: weakTag(list.whole) };
-        const current = generation !== undefined && generation === this.#store.generation();
-        if (current && generation === this.#generation && name.length <= LONGEST_NAME) {
-            this.#lists.set(name, tagged, { size: list.whole.length + name.length });
+        if (name.length <= LONGEST_NAME && (list.mark !== undefined || this.#isCurrent(generation))) {
+            const size = list.whole.length + name.length + (list.mark?.length ?? 0);
+            this.#lists.set(name, tagged, { size });
         }
         return tagged;
+    }
+
+    /** Whether all that is remembered was made at this generation, and nothing has changed since. */
+    #isCurrent(generation: number | undefined): boolean {
+        return (
+            generation !== undefined &&
+            generation === this.#store.generation() &&
+            generation === this.#generation
+        );
     }
 
     /** The ETag that the list of this name has now if it is long; undefined if that cannot be told. */
@@ -92,9 +127,25 @@ export class ImageLists {
         return generation === undefined ? undefined : weakTag(`${this.#parts.seed()} ${generation} ${name}`);
     }
 
-    /** The valid images of a query in their served form, at most `limit` of them. */
-    async find(query: ListedQuery, form: Form, limit: number | undefined): Promise<ListBody> {
-        const pages = this.#pages(query, form, limit);
+    /**
+     * The valid images of a query in their served form, at most `limit` of them; 'unchanged' if they are those of the
+     * list that has this mark.
+     */
+    async find(
+        query: ListedQuery,
+        form: Form,
+        limit: number | undefined,
+        mark: string | undefined,
+    ): Promise<ListBody | 'unchanged'> {
+        const first = await this.#store.queryUnless({ ...query, limit: Math.min(limit ?? PAGE, PAGE) }, mark);
+        if (first === 'unchanged') {
+            return first;
+        }
+        let reads = 0;
+        const store: Readable = {
+            query: async (page) => (reads++ === 0 ? first.images : this.#store.query(page)),
+        };
+        const pages = this.#pages(store, query, form, limit);
         const items: Buffer[] = [];
         for (let page = await pages.next(); !page.done; page = await pages.next()) {
             if (items.length + page.value.length > PAGE) {
@@ -103,18 +154,20 @@ export class ImageLists {
             items.push(...page.value);
         }
         return {
-            whole: items.length === 0 ? Buffer.from('[]') : Buffer.concat([OPEN, separated(items), CLOSE]),
+            whole: items.length === 0 ? Buffer.from('[]') : joined(items),
+            mark: reads === 1 ? first.mark : undefined,
         };
     }
 
     /** Non-empty pages of list items. */
     async *#pages(
+        store: Readable,
         query: ListedQuery,
         form: Form,
         limit: number | undefined,
     ): AsyncGenerator<Buffer[], undefined> {
         let left = limit ?? Infinity;
-        for await (const page of storedPages(this.#store, query, () => Math.min(left, PAGE))) {
+        for await (const page of storedPages(store, query, () => Math.min(left, PAGE))) {
             const items = page
                 .map((stored) => this.#parts.imageOf(stored))
                 .filter((image) => image.valid)
@@ -127,9 +180,11 @@ export class ImageLists {
     }
 }
 
+type Readable = Pick<ImageStore, 'query'>;
+
 /** The records of a query, page by page. @param size how many the next page may have; 0 ends it */
 export async function* storedPages(
-    store: ImageStore,
+    store: Readable,
     query: ListedQuery,
     size: () => number = () => PAGE,
 ): AsyncGenerator<StoredImage[], undefined> {
@@ -143,6 +198,12 @@ export async function* storedPages(
         }
         after = { publishedAt: last.publishedAt, uuid: last.uuid };
     }
+}
+
+/** A pretty-printed array. */
+function joined(items: readonly Buffer[]): Buffer {
+    const between = items.flatMap((item, index) => (index === 0 ? [item] : [COMMA, item]));
+    return Buffer.concat([OPEN, ...between, CLOSE]);
 }
 
 /** The elements of a pretty-printed array, with what stands between them. */

@@ -1,6 +1,6 @@
 /** Lists: each filter alone, order and places in it, and random queries against a naive evaluation. */
 import assert from 'node:assert/strict';
-import type { ImageFilter, ImageQuery } from '../../lib/db/driver';
+import type { ImageChange, ImageFilter, ImageQuery } from '../../lib/db/driver';
 import type { RawImage } from '../../lib/manifest';
 import { seeded, testImage, testUuid, without } from '../support/images';
 import type { Subject } from './db';
@@ -229,6 +229,42 @@ export function describeQueries(subject: Subject): void {
             assert.deepEqual(await uuids({ anyOf, order: 'asc', limit: 2 }), [1, 2].map(testUuid));
             assert.deepEqual(await uuids({ anyOf, order: 'desc', limit: 9 }), [3, 2, 1].map(testUuid));
         });
+    });
+
+    it('images: an answer that was read before is told to be the same until one of its images is another', async () => {
+        const other = (await subject.another()).images;
+        const query: ImageQuery = { anyOf: [{ owner: OWNERS[0]! }], order: 'desc', limit: 3 };
+        const read = async (mark?: string) => {
+            const found = await images().queryUnless(query, mark);
+            return found === 'unchanged' ? found : { ...found, uuids: found.images.map(({ uuid }) => uuid) };
+        };
+        const raws = [1, 2, 3, 4].map((n) => testImage(n, { owner: OWNERS[0]! }));
+        const [first, second, third, fourth] = raws;
+        assert.ok(first && second && third && fourth);
+        await put(raws.slice(0, 3));
+        const changes: [change: ImageChange, uuids: string[]][] = [
+            [{ put: [{ raw: { ...second, name: 'changed' } }] }, [third.uuid, second.uuid, first.uuid]],
+            [{ put: [{ raw: fourth }] }, [fourth.uuid, third.uuid, second.uuid]],
+            [{ delete: [{ uuid: third.uuid }] }, [fourth.uuid, second.uuid, first.uuid]],
+            [{ put: [{ raw: { ...fourth, owner: OWNERS[1]! } }] }, [second.uuid, first.uuid]],
+        ];
+        for (const [change, uuids] of changes) {
+            const before = await read();
+            assert.ok(before !== 'unchanged');
+            // It says in one way or the other whether anything has changed.
+            assert.equal(before.mark === undefined, images().generation() !== undefined);
+            await other.commit({ put: [{ raw: testImage(9, { owner: OWNERS[2]! }) }] });
+            if (before.mark !== undefined) {
+                assert.equal(await read(before.mark), 'unchanged');
+            }
+            const written = await other.commit(change);
+            const after = await read(before.mark);
+            assert.ok(after !== 'unchanged');
+            assert.deepEqual(after.uuids, uuids);
+            for (const image of written.filter(({ uuid }) => uuids.includes(uuid))) {
+                assert.deepEqual(after.images.find(({ uuid }) => uuid === image.uuid)?.raw, image.raw);
+            }
+        }
     });
 
     it('images: answers random queries as a look at every record does, through changes', async () => {

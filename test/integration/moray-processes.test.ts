@@ -4,6 +4,8 @@ import { at, Client, type Answer } from '../support/api';
 import { Postgres } from '../support/postgresql';
 import { TestServer, type ServerOptions } from '../support/server';
 
+const OTHER_OWNER = '11111111-2222-4333-8444-555555555555';
+
 describe('Servers on PostgreSQL', () => {
     let postgres: Postgres;
     const servers: TestServer[] = [];
@@ -75,6 +77,32 @@ describe('Servers on PostgreSQL', () => {
             assert.equal((await b.delete(at(uuid))).status, 204);
             assert.equal((await a.get(at(uuid))).status, 404);
             assert.deepEqual((await a.get('/images')).uuids, []);
+        }
+    });
+
+    it('give a list that they have given before until one of its images is another', async () => {
+        const [a, b] = await startTwo();
+        const { uuid, owner } = await a.createActive({ name: 'first' });
+        const path = `/images?owner=${owner}`;
+        let known = await a.get(path);
+        const changes: (() => Promise<unknown>)[] = [
+            () => b.action(uuid, 'update', { name: 'changed' }),
+            () => b.createActive({ owner }),
+            () => b.action(uuid, 'disable'),
+            () => b.action(uuid, 'enable'),
+            () => b.delete(at(uuid)),
+        ];
+        for (const change of changes) {
+            const etag = String(known.headers.etag);
+            await b.createActive({ owner: OTHER_OWNER });
+            assert.equal((await a.get(path, { 'If-None-Match': etag })).status, 304);
+            const again = await a.get(path);
+            assert.deepEqual([again.text, again.headers.etag], [known.text, etag]);
+            await change();
+            known = await a.get(path, { 'If-None-Match': etag });
+            assert.equal(known.status, 200);
+            assert.deepEqual(known.uuids, (await b.get(path)).uuids);
+            assert.equal(known.text, (await b.get(path)).text);
         }
     });
 

@@ -23,6 +23,10 @@ function restlessImages(count: number, first: number | undefined): Images {
         id: 'a',
         images: {
             generation: () => generation,
+            queryUnless: async (query: { limit: number }) => ({
+                images: await database.images.query(query),
+                mark: undefined,
+            }),
             query: ({ limit, after }: { limit: number; after?: { uuid: string } }) => {
                 if (generation !== undefined) {
                     generation++;
@@ -42,7 +46,9 @@ function restlessImages(count: number, first: number | undefined): Images {
 }
 
 const make = (images: Images, name: string) =>
-    images.lists.remember(name, () => images.lists.find({ anyOf: [{}], order: 'asc' }, FORM, undefined));
+    images.lists.remember(name, () =>
+        images.lists.find({ anyOf: [{}], order: 'asc' }, FORM, undefined, undefined),
+    );
 
 describe('The tag of a list that changes while it is read', () => {
     it('is of the time before, so that the next request gets the list once more', async () => {
