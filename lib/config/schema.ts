@@ -220,9 +220,15 @@ const properties: Record<string, KeySchema> = {
             'Files by URL are fetched without it.',
     ),
     fluentd_host: reserved(optionalText('a host name', 'Where trace events were sent; no longer used.')),
-    sapi_service: reserved(optionalText('a host name', 'For setup scripts.')),
-    ufds_admin_login: reserved(optionalText('a login', 'For setup scripts.')),
-    vmapi_service: reserved(optionalText('a host name', 'For setup scripts.')),
+    sapi_service: optionalText(
+        'a host name',
+        'Host of SAPI, for `imgapi-manta-setup` and `imgapi-external-manta-setup`.',
+    ),
+    ufds_admin_login: optionalText('a login', "Login of the operator's account, for `imgapi-manta-setup`."),
+    vmapi_service: optionalText(
+        'a host name',
+        'Host of VMAPI, for `imgapi-manta-setup` where `vmapi.url` is not given.',
+    ),
     cnapi_service: reserved(optionalText('a host name', 'For setup scripts.')),
     napi_service: reserved(optionalText('a host name', 'For setup scripts.')),
     dataDir: {

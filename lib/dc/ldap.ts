@@ -6,7 +6,15 @@
  */
 import type { Socket } from 'node:net';
 import type { SecureContext } from 'node:tls';
-import { AndFilter, createClient, EqualityFilter, InvalidCredentialsError, type Client } from 'ldapjs';
+import {
+    AndFilter,
+    createClient,
+    EqualityFilter,
+    InvalidCredentialsError,
+    NoSuchObjectError,
+    OrFilter,
+    type Client,
+} from 'ldapjs';
 
 /** Times in ms. */
 export interface LdapOptions {
@@ -94,17 +102,19 @@ export class LdapConnection {
     }
 
     /**
-     * The entries right below `base` that have all of these values.
+     * The entries right below `base` that have all of these values, and one of those in `either` if it is given.
      * @throws Error if the server does not answer in time, or with an error
      */
     async search(
         base: string,
         equal: Readonly<Record<string, string>>,
         attributes: string[],
+        either?: Readonly<Record<string, string>>,
     ): Promise<SearchResult> {
-        const filters = Object.entries(equal).map(
-            ([attribute, value]) => new EqualityFilter({ attribute, value }),
-        );
+        const filters = [
+            ...equalities(equal),
+            ...(either ? [new OrFilter({ filters: equalities(either) })] : []),
+        ];
         const timeLimit = Math.ceil(this.#requestTimeout / 1000);
         const options = { scope: 'one', filter: new AndFilter({ filters }), attributes, timeLimit } as const;
         const result: SearchResult = { entries: [], referred: false };
@@ -126,6 +136,31 @@ export class LdapConnection {
                         result.entries.push(new Map(pairs));
                     })
                     .on('end', () => settle(result));
+            });
+        });
+    }
+
+    /**
+     * Adds an entry.
+     * @throws Error if the server does not take it or does not answer in time; then it may have been added
+     */
+    async add(name: string, attributes: Readonly<Record<string, string>>): Promise<void> {
+        await this.#request<undefined>(this.#requestTimeout, (settle, fail) => {
+            this.#client.add(name, attributes, (err: Error | null) =>
+                err ? fail(toError(err)) : settle(undefined),
+            );
+        });
+    }
+
+    /** Deletes an entry; none of that name is fine. @throws Error as `add` */
+    async delete(name: string): Promise<void> {
+        await this.#request<undefined>(this.#requestTimeout, (settle, fail) => {
+            this.#client.del(name, (err: Error | null) => {
+                if (err && !(err instanceof NoSuchObjectError)) {
+                    fail(toError(err));
+                } else {
+                    settle(undefined);
+                }
             });
         });
     }
@@ -208,6 +243,17 @@ export class LdapConnection {
         this.#waiting.forEach((fail) => fail(reason));
         this.#resolveEnded(reason);
     }
+}
+
+const equalities = (pairs: Readonly<Record<string, string>>): EqualityFilter[] =>
+    Object.entries(pairs).map(([attribute, value]) => new EqualityFilter({ attribute, value }));
+
+/** The name of an entry right below `parent`, whatever characters the value has. */
+export function nameBelow(parent: string, attribute: string, value: string): string {
+    const escaped = value.replace(/[^\w:.-]/gu, (character) =>
+        Buffer.from(character).toString('hex').replace(/../g, '\\$&'),
+    );
+    return `${attribute}=${escaped}, ${parent}`;
 }
 
 /** What ldapjs gives as an error, which may be something else. */

@@ -67,8 +67,8 @@ function parsePublic(text: string, path: string): sshpk.Key {
     }
 }
 
-/** The private key; undefined if it has a passphrase. */
-function parsePrivate(text: string, path: string): sshpk.PrivateKey | undefined {
+/** The private key; undefined if it has a passphrase. @param path what messages call it @throws SigningError */
+export function parsePrivate(text: string, path: string): sshpk.PrivateKey | undefined {
     try {
         return sshpk.parsePrivateKey(text, 'auto');
     } catch (err) {

@@ -39,7 +39,7 @@ export async function runProgram(
 }
 
 /** What is printed on it is kept. */
-class Page implements Terminal {
+export class Page implements Terminal {
     readonly #printed: Buffer[] = [];
 
     get text(): string {

@@ -24,6 +24,14 @@ export const ACCOUNTS = {
     sdc: 'ba28f844-8cb4-f141-882d-46d6251e6a9f',
 } as const;
 
+export interface SshKey {
+    name: string;
+    /** One line. */
+    openssh: string;
+    /** MD5 in pairs. */
+    fingerprint: string;
+}
+
 export class OpenLdap {
     private constructor(
         private readonly folder: string,
@@ -72,11 +80,47 @@ export class OpenLdap {
         await this.#ldap('ldapmodify', `dn: uuid=${uuid}, ou=users, o=smartdc\nchangetype: delete\n`);
     }
 
-    async #ldap(command: string, ldif: string): Promise<void> {
+    /** Adds an SSH key to an account, as another program does. */
+    async addKey(uuid: string, { name, openssh, fingerprint }: SshKey): Promise<void> {
+        const lines = [
+            `dn: fingerprint=${fingerprint.replaceAll('+', '\\2b')}, uuid=${uuid}, ou=users, o=smartdc`,
+            'objectClass: sdcKey',
+            `name: ${name}`,
+            `openssh: ${openssh}`,
+            `fingerprint: ${fingerprint}`,
+            '',
+        ];
+        await this.#ldap('ldapadd', lines.join('\n'));
+    }
+
+    async deleteKeys(uuid: string): Promise<void> {
+        const names = (await this.#keyEntries(uuid)).flatMap((entry) => /^dn:.*$/m.exec(entry) ?? []);
+        await this.#ldap('ldapmodify', names.map((name) => `${name}\nchangetype: delete\n\n`).join(''));
+    }
+
+    /** The SSH keys of an account, by name. */
+    async keys(uuid: string): Promise<SshKey[]> {
+        const keys = (await this.#keyEntries(uuid)).map((entry) => {
+            const value = (name: string) => new RegExp(`^${name}: (.*)$`, 'm').exec(entry)?.[1] ?? '';
+            return { name: value('name'), openssh: value('openssh'), fingerprint: value('fingerprint') };
+        });
+        return keys.sort((a, b) => (a.name < b.name ? -1 : 1));
+    }
+
+    /** In LDIF. */
+    async #keyEntries(uuid: string): Promise<string[]> {
+        const base = `uuid=${uuid}, ou=users, o=smartdc`;
+        const options = ['-LLL', '-o', 'ldif-wrap=no', '-b', base, '-s', 'one', '(objectClass=sdcKey)'];
+        const { stdout } = await this.#ldap('ldapsearch', '', options);
+        return stdout.split('\n\n').filter((entry) => entry.includes('dn: '));
+    }
+
+    async #ldap(command: string, ldif: string, options: string[] = []): Promise<{ stdout: string }> {
         const { url, bindDN, bindPassword } = this.config;
-        const done = run(command, ['-x', '-H', url, '-D', bindDN, '-w', bindPassword]);
-        done.child.stdin?.end(ldif);
-        await done;
+        const done = run(command, ['-x', '-H', url, '-D', bindDN, '-w', bindPassword, ...options]);
+        // One that reads nothing may have ended already; whether it has failed is told by its exit code.
+        done.child.stdin?.on('error', () => undefined).end(ldif);
+        return done;
     }
 
     /** No longer answers, but keeps its connections and takes new ones. */

@@ -1,0 +1,10 @@
+/** `imgapi-manta-setup`, as a process. */
+import { mantaSetup } from '../lib/admin/manta-setup';
+import { runSetup } from '../lib/admin/setup-program';
+import { createLog } from '../lib/log';
+
+const { argv, stdout, stderr } = process;
+const log = createLog({ name: mantaSetup.name, level: 'info' });
+void runSetup(mantaSetup, { argv: argv.slice(2), log, stdout, stderr }).then((code) => {
+    process.exitCode = code;
+});
