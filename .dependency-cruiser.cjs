@@ -7,6 +7,7 @@ const layers = [
     ['^lib/routes(\\.ts$|/)'],
     ['^lib/api/'],
     ['^lib/images/'],
+    ['^lib/metrics/'],
     ['^lib/(db|storage|auth|dc|imports|jobs|workers)/', '^lib/leased-task\\.ts$'],
     [
         '^lib/config',

@@ -9,7 +9,7 @@ import type { Config } from './config/types';
 import { openDatabase } from './db/index';
 import { createWorkflowService, openAccountDirectory } from './dc/index';
 import { ApiError } from './errors';
-import { openWatchServers } from './http/admin/index';
+import { openWatchServers, showsRequests } from './http/admin/index';
 import { Listener } from './http/listener';
 import { RequestGate } from './http/request-gate';
 import { createHttpServer } from './http/server';
@@ -22,16 +22,25 @@ import { Sweep } from './images/sweep';
 import { createRemotes } from './imports/index';
 import type { ServerLog } from './log';
 import { JobEngine } from './jobs/engine';
+import { RequestSeries } from './metrics/request-series';
+import type { ServerMetrics } from './metrics/server-metrics';
+import { Traffic } from './metrics/traffic';
 import { createReference } from './reference/index';
 import { serverFacts } from './reference/subject';
 import { existingRoutes } from './routes';
-import { createKeyStores, createStorages } from './storage/index';
+import { createKeyStores, createStorages, Storages } from './storage/index';
 import { LocalSpool } from './storage/local-spool';
 import { preferredObjectStore } from './storage/select';
 import { VERSION } from './version';
 import type { Processes } from './workers/driver';
 
 const systemClock: Clock = { now: () => Date.now(), uuid: () => randomUUID() };
+
+/** Their library takes time to load and some MB of memory, which only those pay who look at them. */
+async function openMetrics(traffic: Traffic): Promise<ServerMetrics> {
+    const { ServerMetrics } = await import('./metrics/server-metrics.js');
+    return new ServerMetrics(traffic);
+}
 
 /** For a service whose client connects by itself. */
 function assertConnected(client: { readonly connected: boolean }): Promise<void> {
@@ -73,7 +82,13 @@ export async function startApp(config: Config, log: ServerLog, processes: Proces
         }
     };
     try {
-        const storages = await createStorages(config, log);
+        const traffic = new Traffic();
+        const series = showsRequests(config) ? new RequestSeries() : undefined;
+        const metrics = config.admin && (await openMetrics(traffic));
+        const plainStorages = await createStorages(config, log);
+        const storages = metrics
+            ? new Storages(plainStorages.all().map((driver) => metrics.storage(driver)))
+            : plainStorages;
         const keyStores = config.authType === 'signature' ? await createKeyStores(config, log) : [];
         for (const storage of [...storages.all(), ...keyStores]) {
             await storage.open();
@@ -81,8 +96,11 @@ export async function startApp(config: Config, log: ServerLog, processes: Proces
         }
         const database = await openDatabase(config, log, clock);
         closers.push(() => database.close());
+        if (metrics) {
+            metrics.database = database;
+        }
         const holder = clock.uuid();
-        const auth = createAuthenticator({
+        const plainAuth = createAuthenticator({
             config,
             log,
             clock,
@@ -91,6 +109,7 @@ export async function startApp(config: Config, log: ServerLog, processes: Proces
             holder,
             objectStores: [...storages.all().filter(({ type }) => type !== 'local'), ...keyStores],
         });
+        const auth = metrics ? metrics.authenticator(plainAuth) : plainAuth;
         await auth.open();
         closers.push(() => auth.close());
 
@@ -152,6 +171,8 @@ export async function startApp(config: Config, log: ServerLog, processes: Proces
             routes,
             identity,
             sink: log.sink,
+            traffic,
+            series,
             ...(config.limits.requests > 0 && {
                 gate: new RequestGate((holder) => processes.permits(holder)),
             }),
@@ -199,7 +220,19 @@ export async function startApp(config: Config, log: ServerLog, processes: Proces
         }
 
         // Closed last, so that it can be seen how the server ends.
-        closers.unshift(await openWatchServers({ config, health, identity, log }));
+        closers.unshift(
+            await openWatchServers({
+                config,
+                health,
+                processes,
+                identity,
+                log,
+                series,
+                metrics,
+                images: records,
+                jobs: workflowService ? undefined : database.jobs,
+            }),
+        );
         const listener = new Listener(app, identity, config.limits, (err) => {
             log.error({ err }, 'a connection could not be accepted');
         });

@@ -88,7 +88,7 @@ function notInRequest(name: string): Error {
 }
 
 function unknownAlgorithm(name: string): Error {
-    return refusal(`The signature algorithm is ${shown(name)}; ${TAKEN}.`);
+    return refusal(`The signature algorithm is ${shown(name)}; ${TAKEN}.`, 'algorithm');
 }
 
 /**

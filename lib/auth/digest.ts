@@ -28,10 +28,11 @@ export function parseDigest(header: string): SignedDigest {
             if (value.length !== bytes || value.toString('base64') !== given) {
                 throw refusal(
                     `The Digest header is ${shown(header)}; ${EXPECTED}, which has ${bytes} bytes.`,
+                    'digest',
                 );
             }
             return { algorithm, value };
         }
     }
-    throw refusal(`The Digest header is ${shown(header)}; ${EXPECTED}.`);
+    throw refusal(`The Digest header is ${shown(header)}; ${EXPECTED}.`, 'digest');
 }

@@ -4,8 +4,22 @@ import { ApiError } from '../errors';
 /** Characters of a value that a message repeats at most. */
 const LONGEST_VALUE = 64;
 
-export function refusal(message: string): ApiError {
-    return new ApiError('UnauthorizedError', message);
+/** What was wrong, for the metrics. */
+export type RefusalReason =
+    'missing' | 'malformed' | 'algorithm' | 'date' | 'coverage' | 'digest' | 'key' | 'used';
+
+/** A request that is refused for its credentials. */
+export class Refusal extends ApiError {
+    constructor(
+        message: string,
+        readonly reason: RefusalReason,
+    ) {
+        super('UnauthorizedError', message);
+    }
+}
+
+export function refusal(message: string, reason: RefusalReason = 'malformed'): Refusal {
+    return new Refusal(message, reason);
 }
 
 /** A value as messages repeat it: quoted, not too long, and of printable characters only. */

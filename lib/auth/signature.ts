@@ -98,7 +98,7 @@ export class SignatureAuthenticator implements Authenticator {
         const { headers } = request;
         if (headers.authorization === undefined || headers.authorization === '') {
             if (required) {
-                throw refusal('This request needs an Authorization header with a signature.');
+                throw refusal('This request needs an Authorization header with a signature.', 'missing');
             }
             return undefined;
         }
@@ -111,6 +111,7 @@ export class SignatureAuthenticator implements Authenticator {
         if (!algorithm) {
             throw refusal(
                 `The signature algorithm is ${shown(claim.algorithm)}, which works with a shared secret; ${TAKEN}.`,
+                'algorithm',
             );
         }
         const key = this.#findKey(claim, algorithm, decode(claim.signature));
@@ -118,6 +119,7 @@ export class SignatureAuthenticator implements Authenticator {
             throw refusal(
                 `No key of user ${shown(claim.keyId)} verifies the signature: the server has to know the user's key, ` +
                     'and has to receive the request as it was signed.',
+                'key',
             );
         }
         const digest = claim.signed.includes('digest') ? parseDigest(String(headers.digest)) : undefined;
@@ -137,6 +139,7 @@ export class SignatureAuthenticator implements Authenticator {
         if (Number.isNaN(time)) {
             throw refusal(
                 `The header "${name}" is ${shown(value)}, which is no date; write it as ${new Date(now).toUTCString()}.`,
+                'date',
             );
         }
         const skew = now - time;
@@ -144,6 +147,7 @@ export class SignatureAuthenticator implements Authenticator {
             throw refusal(
                 `The header "${name}" is ${shown(value)}, ${Math.abs(skew) / 1000} s ` +
                     `${skew > 0 ? 'behind' : 'ahead of'} this server's clock; at most ${this.#skew / 1000} s are allowed.`,
+                'date',
             );
         }
         return time;
@@ -161,6 +165,7 @@ export class SignatureAuthenticator implements Authenticator {
             throw refusal(
                 `The signature does not cover ${missing.map((name) => `"${name}"`).join(', ')}: this server needs ` +
                     'that signed, and named in the parameter "headers" of the Authorization header.',
+                'coverage',
             );
         }
     }

@@ -66,6 +66,7 @@ export class UsedSignatures {
             throw refusal(
                 'The signature was used before, and this server takes each one once: sign the request anew, with a ' +
                     'later date or over a header whose value is another one each time.',
+                'used',
             );
         }
     }

@@ -254,6 +254,8 @@ export interface JobStore {
     ): Promise<StoredJob[]>;
     /** Jobs that are to be worked on at `now`, those that wait for longest first. */
     due(now: number, options: { limit: number; offset?: number }): Promise<StoredJob[]>;
+    /** How many jobs there are of each execution. */
+    countByExecution(): Promise<Record<string, number>>;
     /** Deletes jobs that ended at or before this time and have nothing left to do, at most `limit`; gives how many. */
     prune(finishedBefore: number, limit: number): Promise<number>;
 }
@@ -263,6 +265,15 @@ export interface ReplayStore {
     /** Remembers the value until `expires` (ms). False if it is remembered already at `now`. */
     remember(value: string, expires: number, now: number): Promise<boolean>;
     prune(now: number): Promise<number>;
+}
+
+/** How many connections there are to a database on another machine. */
+export interface ConnectionUsage {
+    readonly open: number;
+    /** Of those, the ones that nobody uses at the moment. */
+    readonly idle: number;
+    /** How many requests wait for one. */
+    readonly waiting: number;
 }
 
 export interface Database {
@@ -284,6 +295,8 @@ export interface Database {
      */
     open(): Promise<void>;
     close(): Promise<void>;
+    /** Of this process; undefined if there are none, or the database needs none. */
+    readonly connectionUsage: ConnectionUsage | undefined;
     /** Resolves if the database answers. */
     check(): Promise<void>;
 }

@@ -14,6 +14,7 @@ const SQL = {
         'ON CONFLICT (uuid) DO UPDATE SET ' +
         [...COLUMNS, 'etag'].map((column) => `${column} = excluded.${column}`).join(', '),
     due: `${SELECT} WHERE due_at <= ? ORDER BY due_at, uuid LIMIT ? OFFSET ?`,
+    count: 'SELECT execution, count(*) FROM jobs GROUP BY execution',
     prune:
         'DELETE FROM jobs WHERE uuid IN ' +
         '(SELECT uuid FROM jobs WHERE finished_at <= ? AND due_at IS NULL ORDER BY finished_at LIMIT ?)',
@@ -60,6 +61,11 @@ export class LocalJobs implements JobStore {
 
     async due(now: number, { limit, offset = 0 }: { limit: number; offset?: number }): Promise<StoredJob[]> {
         return this.#all(SQL.due, [now, limit, offset]);
+    }
+
+    async countByExecution(): Promise<Record<string, number>> {
+        const rows = await this.connection.read(() => this.connection.prepare(SQL.count).all());
+        return Object.fromEntries(rows.map(([execution, count]) => [String(execution), Number(count)]));
     }
 
     async prune(finishedBefore: number, limit: number): Promise<number> {

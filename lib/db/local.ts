@@ -135,6 +135,9 @@ export class LocalDatabase implements Database {
         this.parts = undefined;
     }
 
+    /** There are none: it is in this process. */
+    readonly connectionUsage = undefined;
+
     async check(): Promise<void> {
         const { connection, id } = this.opened;
         const found = await connection.read(() => readMeta(connection, 'id'));

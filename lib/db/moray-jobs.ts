@@ -16,6 +16,7 @@ const SQL = {
         `UPDATE ${TABLE} SET (${ALL.join(', ')}) = ROW(${PLACES}) ` +
         `WHERE uuid = $1 AND etag = $${ALL.length + 1}`,
     due: `${SELECT} WHERE due_at <= $1 ORDER BY due_at, uuid LIMIT $2 OFFSET $3`,
+    count: `SELECT execution, count(*) AS count FROM ${TABLE} GROUP BY execution`,
     // One that is being written or deleted elsewhere is left to the next time.
     prune:
         `DELETE FROM ${TABLE} WHERE uuid IN (SELECT uuid FROM ${TABLE} WHERE finished_at <= $1 AND due_at IS NULL ` +
@@ -82,6 +83,11 @@ export class MorayJobs implements JobStore {
             name: 'imgapi-job-due',
         });
         return rows.map(toJob);
+    }
+
+    async countByExecution(): Promise<Record<string, number>> {
+        const { rows } = await this.session.query({ text: SQL.count });
+        return Object.fromEntries(rows.map(({ execution, count }) => [String(execution), Number(count)]));
     }
 
     async prune(finishedBefore: number, limit: number): Promise<number> {

@@ -3,7 +3,7 @@
  * Moray itself (moray.md).
  */
 import type { Clock } from '../clock';
-import type { Database } from './driver';
+import type { ConnectionUsage, Database } from './driver';
 import type { Connections } from './moray-client/types';
 import { DatabaseClock } from './moray-clock';
 import { MorayLeases, MorayReplay, MorayTasks } from './moray-coordination';
@@ -32,9 +32,11 @@ export class MorayDatabase implements Database {
     readonly #reach: Reach;
 
     readonly #options: SchemaOptions;
+    readonly #connections: Connections;
 
     constructor({ connections, log, clock, ...options }: MorayDatabaseOptions) {
         this.#options = options;
+        this.#connections = connections;
         const databaseClock = new DatabaseClock(clock, log);
         const reach = new Reach({ connections, clock, databaseClock, log, ...options });
         const { session } = reach;
@@ -62,6 +64,10 @@ export class MorayDatabase implements Database {
 
     async close(): Promise<void> {
         await this.#reach.close();
+    }
+
+    get connectionUsage(): ConnectionUsage | undefined {
+        return this.#connections.usage;
     }
 
     async check(): Promise<void> {

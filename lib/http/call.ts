@@ -5,6 +5,7 @@ import type { Call, CallState, Headers, Services } from '../api/call';
 import { Query } from '../api/query';
 import type { Route } from '../api/route';
 import { ApiError } from '../errors';
+import type { Traffic } from '../metrics/traffic';
 import { compacted } from './compact';
 import { originOf } from './origin';
 import { announcedLength, ClientGone, hasUnreadBody, readStream, readValue } from './body';
@@ -67,6 +68,7 @@ export class HttpCall implements Call {
     constructor(
         readonly services: Services,
         private readonly identity: Identity,
+        private readonly traffic: Traffic,
         readonly req: Request,
         readonly res: Response,
     ) {
@@ -171,13 +173,26 @@ export class HttpCall implements Call {
     async readBody(): Promise<unknown> {
         const { jsonBytes, readTimeout } = this.services.config.limits;
         const { signedDigest: digest } = this.state;
+        this.traffic.received += this.contentLength ?? 0;
         return readValue(this.req, { limit: jsonBytes, timeout: readTimeout, digest });
     }
 
     bodyStream(): AsyncIterable<Buffer> {
-        const arriving = readStream(this.req, this.services.config.limits.readTimeout);
+        const arriving = this.#counted(readStream(this.req, this.services.config.limits.readTimeout));
         const { signedDigest } = this.state;
         return signedDigest ? signedBody(arriving, signedDigest) : arriving;
+    }
+
+    async *#counted(chunks: AsyncIterable<Buffer>): AsyncGenerator<Buffer> {
+        this.traffic.uploads++;
+        try {
+            for await (const chunk of chunks) {
+                this.traffic.received += chunk.length;
+                yield chunk;
+            }
+        } finally {
+            this.traffic.uploads--;
+        }
     }
 
     send(status: number, value: unknown, headers: Headers = {}): void {
@@ -220,6 +235,7 @@ export class HttpCall implements Call {
         const chunks = body[Symbol.asyncIterator]();
         // Until there is a first chunk, a failure can still be answered as one.
         let chunk = await chunks.next();
+        this.traffic.downloads++;
         try {
             this.#writeHead(status, headers);
             if (this.method !== 'HEAD') {
@@ -230,6 +246,7 @@ export class HttpCall implements Call {
             }
             this.res.end();
         } finally {
+            this.traffic.downloads--;
             await chunks.return?.();
         }
     }
@@ -292,6 +309,7 @@ export class HttpCall implements Call {
 
     #end(status: number, body: Buffer | undefined, headers: Headers): void {
         const { req, res } = this;
+        this.traffic.sent += body?.length ?? 0;
         const all = body === undefined ? headers : { 'Content-Length': body.length, ...headers };
         if (!hasUnreadBody(req) || (announcedLength(req) ?? Infinity) <= SMALL_BODY) {
             this.#writeHead(status, all);
@@ -323,6 +341,7 @@ export class HttpCall implements Call {
 
     #write(chunk: Buffer): Promise<void> {
         const { res } = this;
+        this.traffic.sent += chunk.length;
         return new Promise((resolve, reject) => {
             const closed = () => reject(new ClientGone());
             res.once('close', closed);

@@ -4,10 +4,13 @@ import type { Services } from '../api/call';
 import type { Route } from '../api/route';
 import { ApiError } from '../errors';
 import type { LogSink } from '../log';
+import type { RequestSeries } from '../metrics/request-series';
+import type { Traffic } from '../metrics/traffic';
 import { Audit } from './audit';
 import { HttpCall, type Identity } from './call';
 import type { RequestGate } from './request-gate';
 import { Registry, type Miss, type Rows } from './registry';
+import { seriesName } from './series-name';
 import { acceptsVersion2 } from './version';
 
 export interface HttpServerParts {
@@ -16,6 +19,10 @@ export interface HttpServerParts {
     identity: Identity;
     /** Where audit records go. */
     sink: LogSink;
+    /** Counts what goes through. */
+    traffic: Traffic;
+    /** Counts requests, where somebody looks at that. */
+    series?: RequestSeries | undefined;
     /** Lets requests in where there is a limit to them. */
     gate?: RequestGate | undefined;
 }
@@ -130,9 +137,10 @@ function hostGuard(): (host: string | undefined) => boolean {
  * Every answer, those without a route included, is made by {@link HttpCall}, so that all have the same headers and an
  * audit record; nothing a request does reaches restify's own error handling.
  */
-export function createHttpServer({ services, routes, identity, sink, gate }: HttpServerParts): Server {
+export function createHttpServer(parts: HttpServerParts): Server {
+    const { services, routes, identity, sink, traffic, series, gate } = parts;
     const callOf = (req: Request & { [CALL]?: HttpCall }, res: Response): HttpCall =>
-        (req[CALL] ??= new HttpCall(services, identity, req, res));
+        (req[CALL] ??= new HttpCall(services, identity, traffic, req, res));
 
     const registry = new Registry(routes, {
         found: (rows, parameter) => (req, res, next) => {
@@ -148,13 +156,26 @@ export function createHttpServer({ services, routes, identity, sink, gate }: Htt
 
     const isGoodHost = hostGuard();
     const audit = new Audit(sink, () => services.log.level(), identity.hostname);
+    const ended = (call: HttpCall): void => {
+        const duration = Math.round(performance.now() - call.started);
+        traffic.requests--;
+        audit.write(call, duration);
+        series?.count(
+            seriesName(call.matchedRoute),
+            call.method,
+            call.headers['user-agent'],
+            call.res.statusCode,
+            duration,
+        );
+    };
     server.first((req, res) => {
         const call = callOf(req, res);
+        traffic.requests++;
         res.on('error', brokenAnswer);
         if (isGoodHost(req.headers.host)) {
             return undefined;
         }
-        res.once('close', () => audit.write(call, Math.round(performance.now() - call.started)));
+        res.once('close', () => ended(call));
         call.fail(
             new ApiError(
                 'BadRequestError',
@@ -163,9 +184,6 @@ export function createHttpServer({ services, routes, identity, sink, gate }: Htt
         );
         return false;
     });
-    server.on('after', (req: Request, res: Response) => {
-        const call = callOf(req, res);
-        audit.write(call, Math.round(performance.now() - call.started));
-    });
+    server.on('after', (req: Request, res: Response) => ended(callOf(req, res)));
     return server;
 }

@@ -98,6 +98,15 @@ export function describeCoordination(subject: Subject): void {
             assert.equal((await jobs.get(testUuid(2)))?.dueAt, undefined);
         });
 
+        it('are counted by their execution', async () => {
+            const { jobs } = subject.database;
+            assert.deepEqual(await jobs.countByExecution(), {});
+            await jobs.put(job(1), null);
+            await jobs.put(job(2, { execution: 'failed' }), null);
+            await jobs.put(job(3), null);
+            assert.deepEqual(await jobs.countByExecution(), { queued: 2, failed: 1 });
+        });
+
         it('are deleted when they ended long enough ago, a few at a time', async () => {
             const { jobs } = subject.database;
             for (const [n, finishedAt] of [

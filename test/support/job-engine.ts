@@ -120,6 +120,7 @@ export class Process {
             get: guard((uuid) => jobs.get(uuid)),
             list: guard((where, options) => jobs.list(where, options)),
             due: guard((now, options) => jobs.due(now, options)),
+            countByExecution: guard(() => jobs.countByExecution()),
             prune: guard((finishedBefore, limit) => jobs.prune(finishedBefore, limit)),
         };
         this.leases = {

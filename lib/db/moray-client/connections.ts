@@ -4,6 +4,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import type { ClientConfig } from 'pg';
 import { pgAddress, type PgHost } from '../../config/pg-address';
 import type { PgConfig } from '../../config/types';
+import type { ConnectionUsage } from '../driver';
 import { MorayError } from './errors';
 import { isClash, isIdleTooLong, isStaleStatement, takesNoWrites, toFailure, uncertain } from './failures';
 import type { Lease } from './lease';
@@ -87,6 +88,10 @@ export class PgConnections implements Connections {
                 return result;
             }),
         );
+    }
+
+    get usage(): ConnectionUsage | undefined {
+        return this.#watch.usage;
     }
 
     async close(): Promise<void> {

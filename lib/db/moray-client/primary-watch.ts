@@ -3,6 +3,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import type { ClientConfig } from 'pg';
 import type { PgHost } from '../../config/pg-address';
 import type { PgConfig } from '../../config/types';
+import type { ConnectionUsage } from '../driver';
 import { MorayError } from './errors';
 import { Primary, type Identity } from './primary';
 import { survey, type Finding, type Survey } from './survey';
@@ -57,6 +58,11 @@ export class PrimaryWatch {
             throw new MorayError('NoDatabasePeersError', `no server takes writes${why}`);
         }
         return this.#primary;
+    }
+
+    /** Of the connections to the primary that was found last. */
+    get usage(): ConnectionUsage | undefined {
+        return this.#primary?.usage;
     }
 
     /** A connection to it was lost: all servers are asked before it is used again. */

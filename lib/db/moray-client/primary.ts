@@ -3,6 +3,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { Pool, type ClientConfig, type PoolClient } from 'pg';
 import type { PgHost } from '../../config/pg-address';
 import type { PgConfig } from '../../config/types';
+import type { ConnectionUsage } from '../driver';
 import { MorayError } from './errors';
 import { sqlStateOf, TOO_MANY_CONNECTIONS } from './failures';
 import { Lease } from './lease';
@@ -147,6 +148,11 @@ export class Primary {
             return new MorayError('NoDatabasePeersError', message, { cause: error });
         }
         return error;
+    }
+
+    get usage(): ConnectionUsage {
+        const { totalCount: open, idleCount: idle, waitingCount: waiting } = this.#pool;
+        return { open, idle, waiting };
     }
 
     /** Cuts all connections: whoever waits for an answer gets an error. */

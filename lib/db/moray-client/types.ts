@@ -1,5 +1,7 @@
 /** What the parts of the Moray client say to each other and to who uses it (moray.md §1, §2). */
 
+import type { ConnectionUsage } from '../driver';
+
 /** Rows by column name, as node-postgres gives them with the type parsers of connections.ts. */
 export type Row = Readonly<Record<string, unknown>>;
 
@@ -37,6 +39,8 @@ export interface Connections extends Session {
      * happened, which the error says (`outcomeUnknown`).
      */
     transaction<T>(work: (session: Session) => Promise<T>, options?: TransactionOptions): Promise<T>;
+    /** Of this process, as far as there are any. */
+    readonly usage: ConnectionUsage | undefined;
     /** Resolves once statements under way have ended. Later ones throw NoDatabasePeersError. */
     close(): Promise<void>;
 }

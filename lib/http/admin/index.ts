@@ -3,15 +3,33 @@ import type Logger from 'bunyan';
 import type { Health } from '../../api/health';
 import { isLoopback } from '../../config/loopback';
 import type { Config } from '../../config/types';
+import type { RequestSeries } from '../../metrics/request-series';
+import type { ServerMetrics } from '../../metrics/server-metrics';
+import type { Processes } from '../../workers/driver';
 import type { Identity } from '../call';
+import { DatabaseCounts, type CountsParts } from './counts';
 import { healthzPage, readyzPage } from './health-pages';
-import { WatchServer } from './server';
+import { MetricsPages } from './metrics-pages';
+import { WatchServer, type Page } from './server';
 
-export interface WatchParts {
+/** Where metrics are in a datacenter: its monitoring looks for them there. */
+const DATACENTER_PORT = 8881;
+
+export interface WatchParts extends CountsParts {
     config: Config;
     health: Health;
+    processes: Processes;
     identity: Identity;
     log: Logger;
+    /** What is counted of requests; undefined if nobody looks at it. */
+    series: RequestSeries | undefined;
+    /** What else is measured, for the admin listener. */
+    metrics: ServerMetrics | undefined;
+}
+
+/** Whether the configuration has a place where the series of requests are shown. */
+export function showsRequests({ admin, mode, adminIp = '' }: Config): boolean {
+    return admin !== undefined || (mode === 'dc' && adminIp !== '');
 }
 
 /**
@@ -22,18 +40,57 @@ export interface WatchParts {
  * @throws Error if one of them cannot listen; none is open then
  */
 export async function openWatchServers(parts: WatchParts): Promise<() => Promise<void>> {
-    const { config, health, identity, log } = parts;
-    const { serverName } = identity;
+    const { config, series } = parts;
+    const servers: WatchServer[] = [];
+    const close = async () => {
+        await Promise.all(servers.map((server) => server.close()));
+    };
+    const open = async (pages: Record<string, Page>, port: number, address: string, key: string) => {
+        const server = new WatchServer({ pages, serverName: parts.identity.serverName, log: parts.log });
+        const actual = await server.listen(port, address, key);
+        servers.push(server);
+        return actual.port;
+    };
+    try {
+        if (series) {
+            await openAll({ ...parts, series }, open);
+        }
+    } catch (err) {
+        await close();
+        throw err;
+    }
+    if (config.mode === 'dc' && (config.adminIp ?? '') === '') {
+        parts.log.warn('config.adminIp is missing: the metrics of a datacenter are off');
+    }
+    return close;
+}
+
+type Open = (pages: Record<string, Page>, port: number, address: string, key: string) => Promise<number>;
+
+async function openAll(parts: WatchParts & { series: RequestSeries }, open: Open): Promise<void> {
+    const { config, health, processes, series, metrics, log } = parts;
+    const { serverText } = metrics ? await import('../../metrics/server-metrics.js') : {};
+    const pages = new MetricsPages({
+        config,
+        processes,
+        series,
+        server: metrics && serverText && { metrics, text: serverText },
+        health,
+        counts: new DatabaseCounts(parts),
+    });
+    if (config.mode === 'dc' && config.adminIp !== undefined && config.adminIp !== '') {
+        await open({ '/metrics': pages.requests }, DATACENTER_PORT, config.adminIp, 'adminIp');
+    }
     if (!config.admin) {
-        return () => Promise.resolve();
+        return;
     }
     const { port, address } = config.admin;
-    const server = new WatchServer({
-        pages: { '/healthz': healthzPage(health), '/readyz': readyzPage(health) },
-        serverName,
-        log,
-    });
-    const { port: actual } = await server.listen(port, address, 'admin.port');
+    const actual = await open(
+        { '/healthz': healthzPage(health), '/readyz': readyzPage(health), '/metrics': pages.all },
+        port,
+        address,
+        'admin.port',
+    );
     const host = address.includes(':') ? `[${address}]` : address;
     log.info(`Health, metrics and status at <http://${host}:${actual}/>.`);
     if (!isLoopback(address)) {
@@ -43,5 +100,4 @@ export async function openWatchServers(parts: WatchParts): Promise<() => Promise
                 'state of this server',
         );
     }
-    return () => server.close();
 }
