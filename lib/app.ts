@@ -7,7 +7,9 @@ import { createAuthenticator } from './auth/index';
 import type { Clock } from './clock';
 import type { Config } from './config/types';
 import { openDatabase } from './db/index';
+import { Compute } from './dc/compute';
 import { createWorkflowService, openAccountDirectory } from './dc/index';
+import { PrepareScriptFolder } from './dc/prepare-scripts';
 import { ApiError } from './errors';
 import { openWatchServers, showsRequests } from './http/admin/index';
 import { Listener } from './http/listener';
@@ -117,6 +119,8 @@ export async function startApp(config: Config, log: ServerLog, processes: Proces
         closers.push(() => remotes.close());
         const accounts = await openAccountDirectory(config, log);
         closers.push(async () => accounts?.close());
+        const compute = new Compute({ config, serverName: identity.serverName });
+        closers.push(() => compute.close());
 
         const images = new Images({ config, database, storages, clock, log });
         const { serverName } = identity;
@@ -158,6 +162,8 @@ export async function startApp(config: Config, log: ServerLog, processes: Proces
             storages,
             auth,
             accounts,
+            compute,
+            prepareScripts: new PrepareScriptFolder(),
             remotes,
             importer,
             clock,

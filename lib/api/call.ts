@@ -6,7 +6,7 @@ import type Logger from 'bunyan';
 import type { Authenticator, Principal, SignedDigest } from '../auth/driver';
 import type { Clock } from '../clock';
 import type { Config } from '../config/types';
-import type { AccountDirectory } from '../dc/driver';
+import type { AccountDirectory, ComputeServices, PrepareScripts } from '../dc/driver';
 import type { Importer } from '../images/importer';
 import type { Images } from '../images/images';
 import type { Image } from '../images/image';
@@ -30,6 +30,8 @@ export interface Services {
     readonly auth: Authenticator;
     /** The accounts of the datacenter; undefined in the other modes, which have none. */
     readonly accounts: AccountDirectory | undefined;
+    readonly compute: ComputeServices;
+    readonly prepareScripts: PrepareScripts;
     /** Other servers, and what is fetched from them. */
     readonly remotes: Remotes;
     readonly importer: Importer;

@@ -2,8 +2,10 @@
 import type { Config } from '../config/types';
 import { ApiError, invalidParameter, missingParameter } from '../errors';
 import { askedOwner, requireBody } from '../images/create';
+import { CREATE_FROM_VM_TASK, startImageFromVm } from '../images/from-vm';
 import { show } from '../images/json';
 import type { Call } from './call';
+import { workflowApiUrl } from './jobs';
 import type { Query } from './query';
 import { account } from './steps';
 
@@ -22,10 +24,12 @@ function requireStorage({ storageTypes, allowLocalCreateImageFromVm }: Config): 
     }
 }
 
-function requireVmUuid(query: Query): void {
-    if (query.uuid('vm_uuid') === undefined) {
+function requireVmUuid(query: Query): string {
+    const vmUuid = query.uuid('vm_uuid');
+    if (vmUuid === undefined) {
         throw missingParameter('vm_uuid', 'the uuid of the machine to create an image of');
     }
+    return vmUuid;
 }
 
 function readOriginDepth(query: Query): number | undefined {
@@ -44,20 +48,30 @@ function readOriginDepth(query: Query): number | undefined {
 }
 
 /**
- * Checks a request for an image of a machine. No version yet has the services that would make it, so that a good
- * request ends as it does where they cannot be reached.
+ * Answers as soon as the image has a placeholder and its job is queued.
  *
- * @throws ApiError NotAvailable, ValidationFailed, InvalidParameter, ServiceUnavailableError
+ * @throws ApiError NotAvailable, ValidationFailed, InvalidParameter, ServiceUnavailableError, and as
+ *     {@link startImageFromVm}
  */
-export function createImageFromVm(call: Call): void {
+export async function createImageFromVm(call: Call): Promise<void> {
     const { query, services, state } = call;
     requireStorage(services.config);
-    requireVmUuid(query);
-    query.boolean('incremental');
-    readOriginDepth(query);
-    askedOwner(requireBody(state.body), account(call));
-    throw new ApiError(
-        'ServiceUnavailableError',
-        'The workflow service, which creates images of machines, cannot be reached by this server.',
-    );
+    const vmUuid = requireVmUuid(query);
+    const incremental = query.boolean('incremental') ?? false;
+    const maxOriginDepth = readOriginDepth(query);
+    const body = requireBody(state.body);
+    const caller = account(call);
+    const owner = askedOwner(body, caller);
+    services.jobs.assertAvailable(CREATE_FROM_VM_TASK);
+    const { imageUuid, jobUuid } = await startImageFromVm(services, {
+        vmUuid,
+        account: caller,
+        manifest: owner === undefined ? body : { ...body, owner },
+        incremental,
+        maxOriginDepth,
+        channel: state.channel,
+        context: { requestId: call.id, signal: call.signal },
+        log: call.log,
+    });
+    call.send(200, { image_uuid: imageUuid, job_uuid: jobUuid }, { 'workflow-api': workflowApiUrl(call) });
 }

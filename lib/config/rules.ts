@@ -97,6 +97,16 @@ function checkDatacenters(settings: Settings): string | undefined {
         : `config.imgapiUrlFromDatacenter.${name} is ${shown(url)}; it must be ${SERVICE_URL}`;
 }
 
+/** Setup templates may leave the URL empty. */
+const checkService =
+    (key: string): Rule =>
+    (settings) => {
+        const { url = '' } = (settings[key] ?? {}) as { url?: string };
+        return url === '' || isServiceUrl(url)
+            ? undefined
+            : `config.${key}.url is ${shown(url)}; it must be ${SERVICE_URL}, or "" for none`;
+    };
+
 function checkProxy(settings: Settings): string | undefined {
     const { httpProxy } = settings;
     if (typeof httpProxy !== 'string' || httpProxy === '') {
@@ -205,6 +215,8 @@ export const rules: Readonly<Record<string, Rule>> = {
     imgapiUrlFromDatacenter: checkDatacenters,
     logLevel: checkLogLevel,
     channels: checkChannels,
+    vmapi: checkService('vmapi'),
+    cnapi: checkService('cnapi'),
     httpProxy: checkProxy,
     auth: checkAuth,
     permitInsecure: checkOpenDoor,

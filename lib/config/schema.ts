@@ -29,6 +29,8 @@ import { wfapiBlock } from './wfapi';
 
 /** More processes than any machine has a use for are a slip of the finger. */
 const MOST_WORKERS = 1024;
+/** A hundred years. */
+const MOST_DAYS = 36_525;
 
 const properties: Record<string, KeySchema> = {
     port: port('Port to listen on; 0 takes a free one.'),
@@ -120,15 +122,18 @@ const properties: Record<string, KeySchema> = {
         'Where manifests are kept: in a database in `databaseDir`, or in the PostgreSQL database of Moray (`moray.pg`), ' +
             'which servers on any number of machines may share.',
     ),
-    placeholderImageLifespanDays: reserved({
+    placeholderImageLifespanDays: {
         type: 'number',
         exclusiveMinimum: 0,
-        expected: 'a number of days above 0',
-        description: 'Days until an image that was never finished is removed.',
-    }),
+        maximum: MOST_DAYS,
+        expected: `a number of days above 0 and up to ${MOST_DAYS}`,
+        description:
+            'Days until an image of a machine that was never finished, or has failed, is removed; counted from the ' +
+            'request for it.',
+    },
     allowLocalCreateImageFromVm: flag(
         'Take requests to create images of machines without an object store as well; otherwise they are answered ' +
-            'with 501 `NotAvailable`. This version checks them, but has no workflow service to create the images.',
+            'with 501 `NotAvailable`.',
     ),
     imgapiUrlFromDatacenter: {
         type: 'object',
@@ -193,19 +198,21 @@ const properties: Record<string, KeySchema> = {
         'Address in the admin network of the datacenter: in mode `dc`, metrics are at port 8881 of it. Absent or empty: they are not.',
     ),
     allowInsecure: flag('Do not verify the certificates of remote image repositories.'),
-    minImageCreationPlatform: reserved({
+    minImageCreationPlatform: {
         type: 'array',
         minItems: 2,
         maxItems: 2,
         items: [
-            { type: 'string', expected: 'an SDC version such as "7.0"' },
+            { type: 'string', pattern: '^\\d+(\\.\\d+)*$', expected: 'an SDC version such as "7.0"' },
             { type: 'string', expected: 'a platform stamp such as "20130917T001310Z"' },
         ],
         expected: 'an array of an SDC version and a platform stamp',
-        description: 'Oldest platform that images are created from machines on.',
-    }),
-    vmapi: reserved(urlBlock('the machine service')),
-    cnapi: reserved(urlBlock('the server service')),
+        description:
+            'Oldest platform of a compute node that images of machines are made on: an SDC version and, of the same ' +
+            'version, the stamp of a platform.',
+    },
+    vmapi: urlBlock('VMAPI, which knows the machines of the datacenter: images of machines need it'),
+    cnapi: urlBlock('CNAPI, which knows its compute nodes: images of machines need it'),
     docker: reserved(urlBlock('the Docker service')),
     dockerRegistryInsecure: reserved(flag('Do not verify the certificates of Docker registries.')),
     lxdRegistries: reserved({
@@ -407,6 +414,7 @@ export const configSchema = {
         'storageTypes',
         'databaseType',
         'placeholderImageLifespanDays',
+        'minImageCreationPlatform',
         'allowLocalCreateImageFromVm',
         'logLevel',
     ],

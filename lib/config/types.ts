@@ -223,6 +223,8 @@ export interface Config {
     ufds?: UfdsConfig;
     channels?: ChannelConfig[];
     placeholderImageLifespanDays: number;
+    /** Oldest platform that images of machines are made on: an SDC version, and the stamp of a platform. */
+    minImageCreationPlatform: [version: string, platform: string];
     allowLocalCreateImageFromVm: boolean;
     authType: 'none' | 'signature';
     authKeys?: Record<string, string[]>;

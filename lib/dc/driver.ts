@@ -55,11 +55,21 @@ export interface ServiceContext {
 
 /** VMAPI and CNAPI. Nothing here retries. */
 export interface ComputeServices {
-    /** The machine; if an account is given, only one of that account. @throws ServiceFailure whatever the reason */
+    /**
+     * The machine; if an account is given, only one of that account.
+     *
+     * @throws ServiceFailure whatever the reason; ApiError ServiceUnavailableError if the configuration has no VMAPI
+     */
     machine(uuid: string, context: ServiceContext, account?: string): Promise<Machine>;
-    /** @throws ServiceFailure whatever the reason */
+    /** @throws ServiceFailure whatever the reason; ApiError ServiceUnavailableError if the configuration has no CNAPI */
     computeNode(uuid: string, context: ServiceContext): Promise<ComputeNode>;
     close(): Promise<void>;
+}
+
+/** The scripts that make a machine fit to be copied: each runs in the machine itself (vm-images.md §5). */
+export interface PrepareScripts {
+    /** The script for machines of an `os`; undefined if there is none. @throws Error if it cannot be read */
+    get(os: string): Promise<string | undefined>;
 }
 
 /** A service did not give what was asked of it. The message is for the log, not for clients. */

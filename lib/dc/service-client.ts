@@ -4,6 +4,7 @@ import { Pool, type Dispatcher } from 'undici';
 import { unlessAborted } from '../abort';
 import type { Config } from '../config/types';
 import { foreignError } from '../foreign-error';
+import { isHeaderValue } from '../header-value';
 import { nesting } from '../nesting';
 import { ServiceFailure, type ServiceContext } from './driver';
 
@@ -80,7 +81,8 @@ export class ServiceClient {
             const answer = await unlessAborted(signal, this.#send(request, context.requestId, signal));
             return await this.#read(answer, request);
         } catch (err) {
-            if (context.signal.aborted || err instanceof ServiceFailure) {
+            context.signal.throwIfAborted();
+            if (err instanceof ServiceFailure) {
                 throw err;
             }
             const what = late.aborted ? 'did not answer in time' : 'could not be asked';
@@ -104,9 +106,10 @@ export class ServiceClient {
             path: `${this.#basePath}${path}${parameters === '' ? '' : `?${parameters}`}`,
             headers: {
                 accept: 'application/json',
+                date: new Date().toUTCString(),
                 'user-agent': serverName,
-                'request-id': requestId,
-                'x-request-id': requestId,
+                // Clients may send ids that no header of ours can hold.
+                ...(isHeaderValue(requestId) && { 'request-id': requestId, 'x-request-id': requestId }),
                 ...(acceptVersion !== undefined && { 'accept-version': acceptVersion }),
                 ...(text !== undefined && {
                     'content-type': 'application/json',

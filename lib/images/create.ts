@@ -16,6 +16,8 @@ import { searchTags } from './tags';
 import { upgradeManifest } from './upgrade';
 
 const CURRENT_VERSION = 2;
+/** In ms. */
+const DAY = 86_400_000;
 const ZVOL_FIELDS = ['nic_driver', 'disk_driver', 'cpu_type', 'image_size'] as const;
 
 /** Fields that a body may have but that the server sets itself. */
@@ -114,7 +116,8 @@ export function readOrigin({ origin }: JsonObject): string | undefined {
     return origin;
 }
 
-function requireOwner(owner: unknown): string {
+/** The owner as the uuid of an account, which may not exist. @throws ApiError ValidationFailed */
+export function requireOwner(owner: unknown): string {
     if (owner === undefined) {
         throw validationFailed(
             'The image has no "owner": give the UUID of the account it is to belong to.',
@@ -148,11 +151,9 @@ export function importOwner(
         : { owner, mustExist: true };
 }
 
-/** When a placeholder may be given up: that many days from `now` (ms), in ISO form. */
+/** When a placeholder may be given up: that many days, or parts of them, from `now` (ms), in ISO form. */
 export function placeholderExpiry(now: number, lifespanDays: number): string {
-    const date = new Date(now);
-    date.setUTCDate(date.getUTCDate() + lifespanDays);
-    return date.toISOString();
+    return new Date(now + lifespanDays * DAY).toISOString();
 }
 
 /**

@@ -158,7 +158,10 @@ export class Importer {
                 if (!placeholder) {
                     return await images.create(raw);
                 }
-                return await images.save(placeholder, raw, {
+                // Until it is activated the image may be given up, should whoever makes it not come to an end.
+                const { expires_at } = placeholder.raw;
+                const completed = expires_at === undefined ? raw : { ...raw, expires_at };
+                return await images.save(placeholder, completed, {
                     drop: images.objects.referredBy(placeholder.raw, { files: true, icon: true }),
                     ...(raw.origin && { requires: [raw.origin] }),
                 });

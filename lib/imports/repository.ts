@@ -1,4 +1,5 @@
 /** A client of servers that speak IMGAPI (imports.md §1). */
+import { isHeaderValue } from '../header-value';
 import type { Exchange } from './exchange';
 import { fetchBody, fetchObject } from './exchange';
 import { RemoteFailure, type RemoteBody, type RemoteContext, type RemoteRepository } from './driver';
@@ -19,9 +20,6 @@ export interface RepositoryOptions {
     /** Largest manifest taken, in bytes. */
     jsonBytes: number;
 }
-
-/** What header values of ours may hold. */
-const HEADER_VALUE = /^[\x21-\x7e](?:[\x20-\x7e]*[\x21-\x7e])?$/;
 
 export class Repository implements RemoteRepository {
     readonly #options: RepositoryOptions;
@@ -71,7 +69,7 @@ export class Repository implements RemoteRepository {
             'accept-version': '*',
             'accept-encoding': 'identity',
             'user-agent': serverName,
-            ...(HEADER_VALUE.test(requestId) && { 'request-id': requestId }),
+            ...(isHeaderValue(requestId) && { 'request-id': requestId }),
         };
         const exchange = await route(url, headers, signal);
         return { ...exchange, host: url.host, outbound };
