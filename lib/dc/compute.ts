@@ -49,7 +49,7 @@ export class Compute implements ComputeServices {
     }
 
     async close(): Promise<void> {
-        await Promise.all(Object.values(this.#clients).map((client) => client?.close()));
+        await Promise.all(Object.values(this.#clients).map(async (client) => client?.close()));
     }
 
     /** The object of that uuid. */

@@ -74,6 +74,8 @@ export class ServiceClient {
     async request(request: ServiceRequest, context: ServiceContext): Promise<ServiceAnswer> {
         const { name, config } = this.#options;
         const { connectTimeout, answerTimeout } = config.services;
+        // undici would connect first.
+        context.signal.throwIfAborted();
         const late = AbortSignal.timeout(connectTimeout + answerTimeout);
         const signal = AbortSignal.any([context.signal, late]);
         try {

@@ -179,10 +179,10 @@ function completeManifest(
     { brand, kernelVersion }: Machine,
     { manifest: given, channel }: FromVmRequest,
 ): JsonObject {
-    const { channels: _channels, uuid = clock.uuid(), ...others } = given;
-    const { tags = {} } = given;
+    const { uuid = clock.uuid(), tags = {} } = given;
+    const others = Object.entries(given).filter(([field]) => field !== 'channels');
     return {
-        ...others,
+        ...Object.fromEntries(others),
         uuid,
         ...(channel !== undefined && { channels: [channel] }),
         // Tags of another type are left to the validator.

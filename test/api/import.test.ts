@@ -184,14 +184,14 @@ describe('AdminImportImage', () => {
             assert.equal((await registry.client.action(uuid, 'activate')).manifest.state, 'active');
         });
 
-        it('forgets when it would have been purged', async () => {
-            const raw = testImage(7001, {
-                state: 'creating',
-                activated: false,
-                expires_at: '2999-01-01T00:00:00.000Z',
-            });
+        it('keeps when it may be given up, until it is activated', async () => {
+            const expires = '2999-01-01T00:00:00.000Z';
+            const raw = testImage(7001, { state: 'creating', activated: false, expires_at: expires });
             await registry.plant(without(raw, 'published_at'));
             await importing(foreign({ uuid: raw.uuid }));
+            assert.equal((await registry.record(raw.uuid))?.expires_at, expires);
+            await registry.client.upload(raw.uuid);
+            await registry.client.action(raw.uuid, 'activate');
             assert.equal((await registry.record(raw.uuid))?.expires_at, undefined);
         });
 
