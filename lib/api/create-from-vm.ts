@@ -5,7 +5,7 @@ import { askedOwner, requireBody } from '../images/create';
 import { CREATE_FROM_VM_TASK, startImageFromVm } from '../images/from-vm';
 import { show } from '../images/json';
 import type { Call } from './call';
-import { workflowApiUrl } from './jobs';
+import { createJob, sendJob } from './jobs';
 import type { Query } from './query';
 import { account } from './steps';
 
@@ -71,7 +71,8 @@ export async function createImageFromVm(call: Call): Promise<void> {
         maxOriginDepth,
         channel: state.channel,
         context: { requestId: call.id, signal: call.signal },
+        createJob: (newJob) => createJob(call, newJob),
         log: call.log,
     });
-    call.send(200, { image_uuid: imageUuid, job_uuid: jobUuid }, { 'workflow-api': workflowApiUrl(call) });
+    sendJob(call, { uuid: jobUuid, image_uuid: imageUuid });
 }

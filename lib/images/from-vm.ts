@@ -17,7 +17,7 @@ import {
     type ServiceContext,
 } from '../dc/driver';
 import { ApiError, invalidParameter } from '../errors';
-import type { JobService } from '../jobs/driver';
+import type { Job, NewJob } from '../jobs/driver';
 import type { RawImage } from '../manifest';
 import { buildImage, placeholderExpiry, requireOwner } from './create';
 import type { Image } from './image';
@@ -41,7 +41,6 @@ const WINDOWS_ON_KVM_SINCE = '2018-10-15';
 export interface FromVmParts {
     readonly config: Config;
     readonly images: Images;
-    readonly jobs: JobService;
     /** Undefined outside a datacenter. */
     readonly accounts: AccountDirectory | undefined;
     readonly compute: ComputeServices;
@@ -61,6 +60,7 @@ export interface FromVmRequest {
     /** The channel to put the image in; undefined on a server without channels. */
     readonly channel: string | undefined;
     readonly context: ServiceContext;
+    readonly createJob: (job: NewJob) => Promise<Job>;
     readonly log: Logger;
 }
 
@@ -75,7 +75,8 @@ export interface StartedImage {
  *
  * @throws ApiError InvalidParameter, InternalError, InsufficientServerVersion, ResourceNotFound, NotAvailable,
  *     ValidationFailed, OwnerDoesNotExist, ServiceUnavailableError, ImageUuidAlreadyExists, in the order of
- *     vm-images.md §2 from 9 on; what the job service throws
+ *     vm-images.md §2 from 9 on; what
+ *     `createJob` throws
  */
 export async function startImageFromVm(parts: FromVmParts, request: FromVmRequest): Promise<StartedImage> {
     const { images, accounts } = parts;
@@ -94,7 +95,7 @@ export async function startImageFromVm(parts: FromVmParts, request: FromVmReques
     await assertOwnerExists({ accounts }, owner);
     const placeholder = await addPlaceholder(parts, manifest, request.channel);
     try {
-        const job = await parts.jobs.create({
+        const job = {
             task: CREATE_FROM_VM_TASK,
             imageUuid: placeholder.uuid,
             target: `/create-from-vm-${machine.uuid}`,
@@ -109,8 +110,9 @@ export async function startImageFromVm(parts: FromVmParts, request: FromVmReques
                 manifest,
                 req_id: request.context.requestId,
             },
-        });
-        return { imageUuid: placeholder.uuid, jobUuid: job.uuid };
+        };
+        const { uuid: jobUuid } = await request.createJob(job);
+        return { imageUuid: placeholder.uuid, jobUuid };
     } catch (err) {
         await takeBack(images, placeholder, request.log);
         throw err;

@@ -13,7 +13,7 @@ import { PrepareScriptFolder } from '../../lib/dc/prepare-scripts';
 import { ApiError } from '../../lib/errors';
 import { startImageFromVm, type FromVmParts, type FromVmRequest } from '../../lib/images/from-vm';
 import { isOlder } from '../../lib/images/platform';
-import type { Job, JobService, NewJob } from '../../lib/jobs/driver';
+import type { Job, NewJob } from '../../lib/jobs/driver';
 import type { RawImage } from '../../lib/manifest';
 import { Datacenter, type ServerRecord, type Vm } from '../support/datacenter';
 import { Domain } from '../support/domain';
@@ -34,7 +34,7 @@ const active = (n: number, fields: Partial<RawImage> = {}): RawImage =>
         ...fields,
     });
 
-type Change = Partial<Omit<FromVmRequest, 'context' | 'log'>>;
+type Change = Partial<Omit<FromVmRequest, 'context' | 'createJob' | 'log'>>;
 
 describe('an image of a machine', () => {
     let datacenter: Datacenter;
@@ -91,14 +91,6 @@ describe('an image of a machine', () => {
 
     function parts(): FromVmParts {
         const { images, clock } = domain;
-        const jobs = {
-            url: 'http://wfapi',
-            create: async (job: NewJob) => {
-                await beforeJob();
-                queued.push(job);
-                return { uuid: testUuid(77) } as Job;
-            },
-        } as JobService;
         const accounts = {
             connected: true,
             find: async (uuid: string) => {
@@ -109,8 +101,9 @@ describe('an image of a machine', () => {
             },
             open: async () => undefined,
             close: async () => undefined,
+            dropCache: () => undefined,
         };
-        return { config, images, jobs, accounts, compute, prepareScripts, clock };
+        return { config, images, accounts, compute, prepareScripts, clock };
     }
 
     /** A machine that everything is right with, on a server that is. */
@@ -128,6 +121,11 @@ describe('an image of a machine', () => {
             maxOriginDepth: undefined,
             channel: undefined,
             context: { requestId: 'a-request', signal },
+            createJob: async (job) => {
+                await beforeJob();
+                queued.push(job);
+                return { uuid: testUuid(77) } as Job;
+            },
             log: domain.log,
             ...change,
         });
