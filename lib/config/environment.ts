@@ -14,6 +14,7 @@ export const environmentVariables: readonly Variable[] = [
     { name: 'HOST', key: 'address', yieldsToFile: true },
     { name: 'PORT', key: 'port', yieldsToFile: true },
     { name: 'IMGAPITEST_LOCAL_BASE_DIR', key: 'dataDir' },
+    { name: 'IMGAPI_DATA_DIR', key: 'dataDir' },
     { name: 'IMGAPI_HOST', key: 'address' },
     { name: 'IMGAPI_PORT', key: 'port' },
 ];

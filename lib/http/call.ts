@@ -7,7 +7,7 @@ import type { Route } from '../api/route';
 import { ApiError } from '../errors';
 import type { Traffic } from '../metrics/traffic';
 import { compacted } from './compact';
-import { originOf } from './origin';
+import { forwardedAddress, originOf } from './origin';
 import { announcedLength, ClientGone, hasUnreadBody, readStream, readValue } from './body';
 import { signedBody } from './signed-body';
 
@@ -51,7 +51,7 @@ export class HttpCall implements Call {
     /** Headers of the answer, for the audit record. */
     sentHeaders: Headers = {};
     version2 = false;
-    /** Of the client, also after it has gone. */
+    /** Of the client, also after it has gone. Behind a proxy its port is not known. */
     readonly remoteAddress: string | undefined;
     readonly remotePort: number | undefined;
     /** The path without the query. */
@@ -74,8 +74,9 @@ export class HttpCall implements Call {
     ) {
         const id = req.headers['request-id'] ?? req.headers['x-request-id'];
         this.id = typeof id === 'string' && id !== '' && id.length <= LONGEST_REQUEST_ID ? id : randomUUID();
-        this.remoteAddress = req.socket.remoteAddress;
-        this.remotePort = req.socket.remotePort;
+        const forwarded = forwardedAddress(req.socket, req.headers);
+        this.remoteAddress = forwarded ?? req.socket.remoteAddress;
+        this.remotePort = forwarded === undefined ? req.socket.remotePort : undefined;
         const mark = req.url.indexOf('?');
         this.path = mark === -1 ? req.url : req.url.slice(0, mark);
         this.search = mark === -1 ? '' : req.url.slice(mark + 1);

@@ -1,4 +1,5 @@
 import type { IncomingHttpHeaders } from 'node:http';
+import { isIP } from 'node:net';
 
 /** What is asked of a connection; one by TLS has a member `encrypted` as well. */
 interface Connection {
@@ -18,11 +19,27 @@ const LOOPBACK = /^(?:::ffff:)?127\.|^::1$/;
  */
 export function originOf(socket: Connection, headers: IncomingHttpHeaders): string {
     const { host } = headers;
-    // A socket in the file system has no address.
-    const isLocal = socket.remoteAddress === undefined || LOOPBACK.test(socket.remoteAddress);
+    const isLocal = isOfThisMachine(socket);
     const forwarded = [headers['x-forwarded-proto']].flat()[0]?.split(',')[0]?.trim().toLowerCase();
     const isSecure = 'encrypted' in socket || (isLocal && forwarded === 'https');
     return `${isSecure ? 'https' : 'http'}://${host === undefined || host === '' ? ownAddress(socket) : host}`;
+}
+
+/** A socket in the file system has no address. */
+function isOfThisMachine({ remoteAddress }: Connection): boolean {
+    return remoteAddress === undefined || LOOPBACK.test(remoteAddress);
+}
+
+/**
+ * The address of the client behind a proxy, as the proxy says it: the last one of `X-Forwarded-For`, since what stands
+ * before it came from the client.
+ *
+ * @returns undefined without a proxy. One on this machine only is believed.
+ */
+export function forwardedAddress(socket: Connection, headers: IncomingHttpHeaders): string | undefined {
+    const forwarded = isOfThisMachine(socket) ? [headers['x-forwarded-for']].flat().join(',') : '';
+    const address = forwarded.slice(forwarded.lastIndexOf(',') + 1).trim();
+    return isIP(address) === 0 ? undefined : address;
 }
 
 function ownAddress({ localAddress, localPort }: Connection): string {

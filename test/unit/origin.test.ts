@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import type { IncomingHttpHeaders } from 'node:http';
-import { originOf } from '../../lib/http/origin';
+import { forwardedAddress, originOf } from '../../lib/http/origin';
 
 describe('The origin of the server as its client sees it', () => {
     interface Peer {
@@ -50,5 +50,31 @@ describe('The origin of the server as its client sees it', () => {
         );
         assert.equal(origin({ ...far, localAddress: '::ffff:192.0.2.1' }, {}), 'http://192.0.2.1:8080');
         assert.equal(origin({ encrypted: true }, {}), 'https://localhost');
+    });
+});
+
+describe('The address of a client', () => {
+    const address = (remoteAddress: string | undefined, forwarded?: string) =>
+        forwardedAddress({ remoteAddress }, { 'x-forwarded-for': forwarded });
+
+    it('is what a proxy on this machine has added', () => {
+        for (const proxy of ['127.0.0.1', '::1', '::ffff:127.0.0.1', undefined]) {
+            assert.equal(address(proxy, '192.0.2.7'), '192.0.2.7', proxy);
+        }
+        assert.equal(address('127.0.0.1', '10.0.0.1, 2001:db8::7'), '2001:db8::7');
+    });
+
+    it('is not what anybody else says, or what is none', () => {
+        assert.equal(address('192.0.2.1', '10.0.0.1'), undefined);
+        for (const forwarded of [
+            undefined,
+            '',
+            'unknown',
+            '192.0.2.7, unknown',
+            '192.0.2.7,',
+            '192.0.2.7:80',
+        ]) {
+            assert.equal(address('127.0.0.1', forwarded), undefined, forwarded);
+        }
     });
 });
