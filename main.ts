@@ -11,9 +11,15 @@ import {
     processEnvironment,
     mayBeSecretName,
 } from './lib/config';
-import { parseArguments, unknownOptionsMessage, usage } from './lib/config/arguments';
+import { takePassedSockets } from './lib/config/activation';
+import { parseArguments, unknownOptionsMessage, type RunArguments } from './lib/config/arguments';
+import { endpointsOf, type PassedSocket } from './lib/config/listen';
+import { usage } from './lib/config/usage';
 import { createLog, logVerbosity, type ServerLog } from './lib/log';
 import { VERSION } from './lib/version';
+import { CertificateSource } from './lib/workers/certificate-source';
+import { writePortFile } from './lib/workers/files';
+import { Listening } from './lib/workers/listening';
 import type { Settings } from './lib/workers/message';
 import { Parent, workerCount } from './lib/workers/parent';
 import { SingleProcess } from './lib/workers/single';
@@ -32,11 +38,14 @@ function exit(log: ServerLog, code: number): never {
 }
 
 /** Reads the configuration. @param log is told what is in it; without one, it is made as the configuration says */
-function load(log: ServerLog | undefined, file: string | undefined, debug: number): LoadedSettings {
+function load(log: ServerLog | undefined, args: RunArguments): LoadedSettings {
+    const { file, debug, given, withoutTls = false } = args;
     const warnings: string[] = [];
     const config = loadConfig({
         ...(file !== undefined && { file }),
         environment: processEnvironment(),
+        given,
+        withoutTls,
         onWarning: (warning) => warnings.push(warning),
     });
     const verbosity = logVerbosity(config.logLevel, debug);
@@ -48,9 +57,9 @@ function load(log: ServerLog | undefined, file: string | undefined, debug: numbe
     return { config, verbosity, log: told };
 }
 
-function configure(file: string | undefined, debug: number): LoadedSettings {
+function configure(args: RunArguments): LoadedSettings {
     try {
-        return load(undefined, file, debug);
+        return load(undefined, args);
     } catch (err) {
         const log = createLog({ name: 'imgapi', level: 'info' });
         log.error({ err }, 'error starting up');
@@ -78,29 +87,66 @@ function endOnFault(log: ServerLog): void {
     });
 }
 
-/** A server of one process. */
-async function runAlone({ config }: Settings, log: ServerLog): Promise<void> {
-    try {
-        const { startApp } = await import('./lib/app.js');
-        const app = await startApp(config, log, new SingleProcess(config.limits));
-        const { address, port, family } = app.address;
-        log.info(`Image API listening on <http://${family === 'IPv6' ? `[${address}]` : address}:${port}>.`);
-        log.info('startup complete');
-        process.on('SIGHUP', () => app.reload());
-        endOnSignals(
-            log,
-            () => app.stop(),
-            () => Promise.resolve(),
-        );
-    } catch (err) {
-        log.error({ err }, 'error starting up');
-        exit(log, EXIT_START);
+/** What a server has before it has an application, and whoever is the first of its processes holds. */
+interface Place {
+    readonly listening: Listening;
+    readonly passed: readonly PassedSocket[];
+    readonly certificates: CertificateSource;
+    readonly args: RunArguments;
+}
+
+/** The certificates go along where it listens by TLS. @throws Error if they cannot be used */
+function withCertificates(settings: Settings, { passed, certificates }: Omit<Place, 'listening'>): Settings {
+    const { config } = settings;
+    const isSecure = endpointsOf(config, passed).some(({ secure }) => secure);
+    return isSecure ? { ...settings, certificates: certificates.read(config) } : settings;
+}
+
+function sayWhere({ listening, args }: Place, log: ServerLog): void {
+    listening.urls.forEach((url) => log.info(`Image API listening on <${url}>.`));
+    if (args.portFile !== undefined) {
+        writePortFile(args.portFile, listening.port);
     }
 }
 
+/** A server of one process. */
+async function runAlone(settings: Settings, log: ServerLog, place: Place): Promise<void> {
+    const { config, certificates } = settings;
+    const { startApp } = await import('./lib/app.js');
+    const processes = new SingleProcess(config.limits, place.listening);
+    const app = await startApp({ config, log, processes, certificates });
+    sayWhere(place, log);
+    log.info('startup complete');
+    process.on('SIGHUP', () => {
+        if (!certificates) {
+            log.info('nothing of the configuration can be loaded again while the process runs');
+            return;
+        }
+        const next = place.certificates.readAgain(config);
+        if (next) {
+            app.setCertificates(next);
+        }
+    });
+    endOnSignals(
+        log,
+        () => app.stop(),
+        () => Promise.resolve(),
+    );
+}
+
 /** The parent of several workers. It does not load what only they need. */
-async function runParent(settings: Settings, log: ServerLog, load: () => Settings): Promise<void> {
-    const parent = new Parent(settings, { load, log });
+async function runParent(settings: Settings, log: ServerLog, place: Place): Promise<void> {
+    const { listening, passed, args } = place;
+    const parent = new Parent(settings, {
+        load: () => {
+            const { config, verbosity } = load(log, args);
+            return withCertificates({ config, verbosity }, place);
+        },
+        log,
+        listening,
+        passed,
+        onListening: () => sayWhere(place, log),
+    });
     process.on('SIGHUP', () => parent.roll());
     endOnSignals(
         log,
@@ -133,28 +179,42 @@ async function runWorker(): Promise<void> {
     // not take that for the second signal.
     process.on('SIGTERM', () => end(0)).on('SIGINT', () => end(0));
 
-    const { config, verbosity } = await worker.settings;
+    const { config, verbosity, certificates } = await worker.settings;
     const log = createLog({ name: 'imgapi', ...verbosity });
     endOnFault(log);
     try {
         const { startApp } = await import('./lib/app.js');
-        running = { app: await startApp(config, log, worker), log };
-        worker.up(running.app.address);
+        running = { app: await startApp({ config, log, processes: worker, certificates }), log };
     } catch (err) {
         log.error({ err }, 'error starting up');
         exit(log, EXIT_START);
     }
 }
 
-function run(file: string | undefined, debug: number): Promise<void> {
-    const { log, ...settings } = configure(file, debug);
+/** The sockets to listen on that are open already. */
+function passedSockets({ fd, hasTarget }: RunArguments): readonly PassedSocket[] {
+    const passed = takePassedSockets();
+    if (fd !== undefined) {
+        return [{ fd }];
+    }
+    return hasTarget ? [] : passed;
+}
+
+async function run(args: RunArguments): Promise<void> {
+    const { log, ...loaded } = configure(args);
     endOnFault(log);
-    return workerCount(settings.config.cluster) === 1
-        ? runAlone(settings, log)
-        : runParent(settings, log, () => {
-              const { config, verbosity } = load(log, file, debug);
-              return { config, verbosity };
-          });
+    try {
+        const passed = passedSockets(args);
+        const certificates = new CertificateSource(log);
+        const settings = withCertificates(loaded, { passed, certificates, args });
+        const listening = new Listening((err) => log.error({ err }, 'a connection could not be accepted'));
+        await listening.open(endpointsOf(settings.config, passed), settings.config);
+        const place = { listening, passed, certificates, args };
+        await (workerCount(settings.config.cluster) === 1 ? runAlone : runParent)(settings, log, place);
+    } catch (err) {
+        log.error({ err }, 'error starting up');
+        exit(log, EXIT_START);
+    }
 }
 
 function main(): void {
@@ -186,7 +246,7 @@ function main(): void {
             process.exitCode = EXIT_USAGE;
             break;
         case 'run':
-            void run(args.file, args.debug);
+            void run(args);
             break;
     }
 }

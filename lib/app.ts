@@ -1,10 +1,10 @@
 import { randomUUID } from 'node:crypto';
-import type { AddressInfo } from 'node:net';
 import { hostname } from 'node:os';
 import { Health, type Dependency } from './api/health';
 import { answerForProcess } from './api/service';
 import { createAuthenticator } from './auth/index';
 import type { Clock } from './clock';
+import type { Certificates } from './config/certificates';
 import type { Config } from './config/types';
 import { openDatabase } from './db/index';
 import { Compute } from './dc/compute';
@@ -53,7 +53,6 @@ function assertConnected(client: { readonly connected: boolean }): Promise<void>
 
 /** A running server. */
 export interface App {
-    readonly address: AddressInfo;
     /**
      * Stops taking connections, lets transfers finish within `limits.gracefulStop`, and closes everything.
      *
@@ -61,8 +60,16 @@ export interface App {
      *   connection is closed does not get an answer. 0 if nobody takes this process's place
      */
     stop(patience?: number): Promise<void>;
-    /** Loads again what may change while it runs. At present nothing may. */
-    reload(): void;
+    /** New connections by TLS get these certificates. */
+    setCertificates(certificates: Certificates): void;
+}
+
+export interface AppParts {
+    readonly config: Config;
+    readonly log: ServerLog;
+    readonly processes: Processes;
+    /** There if it listens by TLS. */
+    readonly certificates?: Certificates | undefined;
 }
 
 /**
@@ -70,7 +77,7 @@ export interface App {
  *
  * @throws Error saying why it cannot start; nothing is left open then
  */
-export async function startApp(config: Config, log: ServerLog, processes: Processes): Promise<App> {
+export async function startApp({ config, log, processes, certificates }: AppParts): Promise<App> {
     const clock = systemClock;
     const identity = { serverName: config.serverName ?? `IMGAPI/${VERSION}`, hostname: hostname() };
     const closers: (() => Promise<void>)[] = [];
@@ -239,21 +246,25 @@ export async function startApp(config: Config, log: ServerLog, processes: Proces
                 jobs: workflowService ? undefined : database.jobs,
             }),
         );
-        const listener = new Listener(app, identity, config.limits, (err) => {
-            log.error({ err }, 'a connection could not be accepted');
-        });
-        const address = await listener.listen(config.port, config.address);
+        const { limits } = config;
+        const plain = new Listener(app, { identity, limits, log });
+        const secure = certificates && new Listener(app, { identity, limits, certificates, log });
         health.ready();
+        processes.serve((socket, isSecure) => (isSecure && secure ? secure : plain).serve(socket));
         return {
-            address,
             stop: async (patience = 0) => {
                 if (patience === 0) {
                     health.stopping();
                 }
-                await listener.stop(config.limits.gracefulStop, patience);
+                processes.leave();
+                await Promise.all(
+                    [plain, ...(secure ? [secure] : [])].map((listener) =>
+                        listener.stop(limits.gracefulStop, patience),
+                    ),
+                );
                 await closeAll();
             },
-            reload: () => log.info('nothing of the configuration can be loaded again while the process runs'),
+            setCertificates: (next) => secure?.setCertificates(next),
         };
     } catch (err) {
         await closeAll();

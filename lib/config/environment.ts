@@ -1,46 +1,47 @@
 /** The environment variables that stand in for configuration keys (daemon.md §1). */
+import { readValue } from './option-values';
+import { serverOptions, type ServerOption, type ValueKind, type Variable } from './server-options';
 
 export type Environment = Readonly<Record<string, string | undefined>>;
 
-interface Variable {
-    readonly name: string;
+interface KeyVariable extends Variable {
     readonly key: string;
-    /** Counts only when the instance file does not set the key: these names are used by other programs too. */
-    readonly yieldsToFile?: true;
+    readonly kind: ValueKind;
 }
 
 /** Later rows win. */
-export const environmentVariables: readonly Variable[] = [
-    { name: 'HOST', key: 'address', yieldsToFile: true },
-    { name: 'PORT', key: 'port', yieldsToFile: true },
-    { name: 'IMGAPITEST_LOCAL_BASE_DIR', key: 'dataDir' },
-    { name: 'IMGAPI_DATA_DIR', key: 'dataDir' },
-    { name: 'IMGAPI_HOST', key: 'address' },
-    { name: 'IMGAPI_PORT', key: 'port' },
-];
+export const environmentVariables: readonly KeyVariable[] = serverOptions.flatMap(
+    ({ key, kind, environment = [] }: ServerOption) =>
+        key !== undefined && kind !== undefined
+            ? environment.map((variable) => ({ ...variable, key, kind }))
+            : [],
+);
 
 /** The variables of this process that stand in for keys. */
 export function processEnvironment(): Environment {
     return Object.fromEntries(environmentVariables.map(({ name }) => [name, process.env[name]]));
 }
 
-/** Keys set by the environment, with the variable each came from. A variable that is empty counts as not set. */
+/** A key that is set from elsewhere than the files. */
+export interface Given {
+    /** Such as `tls.port`. */
+    readonly key: string;
+    readonly value: unknown;
+    /** The flag or the variable that it is from, for messages. */
+    readonly origin: string;
+}
+
+/** Keys set by the environment, the later one winning. A variable that is empty counts as not set. */
 export function environmentSettings(
     environment: Environment,
     isInFile: (key: string) => boolean,
-): { settings: Record<string, unknown>; origins: ReadonlyMap<string, string> } {
-    const settings: Record<string, unknown> = {};
-    const origins = new Map<string, string>();
-    for (const { name, key, yieldsToFile } of environmentVariables) {
+): readonly Given[] {
+    return environmentVariables.flatMap(({ name, key, kind, yieldsToFile }) => {
         const value = environment[name];
-        if (value === undefined || value === '' || (yieldsToFile && isInFile(key))) {
-            continue;
-        }
-        // Text that is no number is left for validation to refuse.
-        settings[key] = key === 'port' && /^\d+$/.test(value) ? Number(value) : value;
-        origins.set(key, name);
-    }
-    return { settings, origins };
+        return value === undefined || value === '' || (yieldsToFile && isInFile(key))
+            ? []
+            : [{ key, value: readValue(kind, value), origin: name }];
+    });
 }
 
 /**

@@ -89,6 +89,12 @@ export const count = (value: number, most: number, description: string, least = 
     default: value,
 });
 
+/** A time where 0 means never. */
+export const timeOrNever = (milliseconds: number | undefined, description: string, most = DAY): KeySchema => {
+    const schema = time(milliseconds, description, 0, most);
+    return { ...schema, expected: schema.expected.replace('0ms', '0 (never)') };
+};
+
 /** A size; in the configuration that counts it is a number of bytes. */
 export const size = (bytes: number, most: number, description: string, least = 1024): KeySchema => ({
     expected:

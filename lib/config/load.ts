@@ -1,9 +1,10 @@
 /** Reads the configuration files, merges them and computes what follows from them (config.md §1). */
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { environmentSettings, type Environment } from './environment';
+import { environmentSettings, type Environment, type Given } from './environment';
 import { ConfigError } from './error';
 import type { Settings } from './rules';
+import { hasKey, withKey } from './settings-path';
 import type { Config } from './types';
 import { effectiveConfig, unknownKeyWarnings } from './validate';
 
@@ -21,6 +22,10 @@ export interface ConfigFiles {
 export interface LoadOptions extends ConfigFiles {
     /** Variables that may override keys; without it the files alone count. */
     environment?: Environment;
+    /** Keys that the command line sets; they win over the environment. */
+    given?: readonly Given[];
+    /** Do not listen by https. */
+    withoutTls?: boolean;
     /** Settings that count whatever files and environment say. */
     overrides?: Settings;
     /** Is told, in a sentence each, of keys that have no effect. */
@@ -82,11 +87,23 @@ export function readSettings(files: ConfigFiles = {}): { settings: Settings; fro
  */
 export function loadConfig(options: LoadOptions = {}): Config {
     const { settings, fromFile } = readSettings(options);
-    const environment = environmentSettings(options.environment ?? {}, (key) => Object.hasOwn(fromFile, key));
+    const given = [
+        ...environmentSettings(options.environment ?? {}, (key) => hasKey(fromFile, key)),
+        ...(options.given ?? []),
+    ];
+    const merged = given.reduce((all, { key, value }) => withKey(all, key, value), settings);
     const config = effectiveConfig(
-        { ...settings, ...environment.settings, ...options.overrides },
-        environment.origins,
+        { ...merged, ...options.overrides },
+        new Map(given.map(({ key, origin }) => [key, origin])),
     );
+    if (options.withoutTls) {
+        config.listen.schemes = config.listen.schemes.filter((scheme) => scheme !== 'https');
+        if (config.listen.schemes.length === 0) {
+            throw ConfigError.invalid(
+                'config.listen.schemes is ["https"], and --no-ssl leaves nothing of it',
+            );
+        }
+    }
     unknownKeyWarnings(settings).forEach((warning) => options.onWarning?.(warning));
     return config;
 }

@@ -2,6 +2,8 @@
 
 export interface Flag {
     readonly name: string;
+    /** Other names of the same flag. */
+    readonly aliases?: readonly string[];
     /** One letter. */
     readonly short?: string;
     /** What the value is called in the usage text; a flag without one takes no value. */
@@ -56,7 +58,9 @@ export function parseOptions(
         } else if (argument.startsWith('--')) {
             const equals = argument.indexOf('=');
             const written = equals < 0 ? argument : argument.slice(0, equals);
-            const flag = table.find(({ name }) => `--${name}` === written);
+            const flag = table.find(({ name, aliases }) =>
+                [name, ...(aliases ?? [])].some((known) => `--${known}` === written),
+            );
             if (flag) {
                 take(flag, written, equals < 0 ? undefined : argument.slice(equals + 1));
             } else {

@@ -1,13 +1,25 @@
 /** What a schema cannot say: rules between keys. Each stands under the key after whose shape it is checked. */
 import { authBlock, ROLES } from './auth';
 import { censorConfig } from './censor';
+import { checkListen } from './listen';
 import { isLoopback } from './loopback';
 import { checkManta } from './manta';
 import { checkMoray } from './moray';
 import { nearestName } from './nearest';
 import { isServiceUrl, parseHost, parseNetwork } from './outbound';
 import { checkS3 } from './s3';
-import type { AuthConfig, ChannelConfig, MantaConfig, MorayConfig, RoleEntry, S3Config } from './types';
+import { checkTls } from './tls';
+import type {
+    AuthConfig,
+    ChannelConfig,
+    Config,
+    ListenConfig,
+    MantaConfig,
+    MorayConfig,
+    RoleEntry,
+    S3Config,
+    TlsConfig,
+} from './types';
 
 /** A merged configuration whose shape is being checked. */
 export type Settings = Record<string, unknown>;
@@ -17,7 +29,8 @@ type Rule = (settings: Settings) => string | undefined;
 
 const SERVICE_URL = 'a URL of http or https without credentials, such as "http://imgapi.example.com"';
 
-const LOG_LEVELS = ['trace', 'debug', 'info', 'warn', 'error', 'fatal'];
+/** Names of the levels, from the least on. */
+export const LOG_LEVELS = ['trace', 'debug', 'info', 'warn', 'error', 'fatal'];
 
 const requiredInDc =
     (key: string, expected: string): Rule =>
@@ -68,18 +81,34 @@ function checkLogLevel(settings: Settings): string | undefined {
         : undefined;
 }
 
+/** Every TCP listener counts; sockets that are passed to the server are looked at when it has them. */
 function checkOpenDoor(settings: Settings): string | undefined {
-    const address = settings.address as string;
-    const open =
-        settings.authType === 'none' &&
-        settings.mode !== 'dc' &&
-        settings.permitInsecure !== true &&
-        !isLoopback(address);
-    return open
-        ? `config.authType is "none" while config.address is "${address}": whoever reaches that address could ` +
-              'change and delete images; set authType to "signature", listen on 127.0.0.1, or say ' +
-              '"permitInsecure": true if that is wanted'
-        : undefined;
+    if (mayBeOpen(settings)) {
+        return undefined;
+    }
+    const { address, listen, tls } = settings as Config;
+    const doors = [
+        ...(listen.schemes.includes('http') ? [{ key: 'address', host: address }] : []),
+        ...(listen.schemes.includes('https')
+            ? [
+                  tls.host === undefined
+                      ? { key: 'address', host: address }
+                      : { key: 'tls.host', host: tls.host },
+              ]
+            : []),
+    ];
+    const open = doors.find(({ host }) => !isLoopback(host));
+    return (
+        open &&
+        `config.authType is "none" while config.${open.key} is "${open.host}": whoever reaches that address could ` +
+            'change and delete images; set authType to "signature", listen on 127.0.0.1, or say ' +
+            '"permitInsecure": true if that is wanted'
+    );
+}
+
+/** Whether other machines may reach the server: they cannot just change everything, or that is wanted. */
+export function mayBeOpen({ authType, mode, permitInsecure }: Settings): boolean {
+    return authType !== 'none' || mode === 'dc' || permitInsecure === true;
 }
 
 function checkWfapi({ wfapi }: Settings): string | undefined {
@@ -219,6 +248,8 @@ export const rules: Readonly<Record<string, Rule>> = {
     cnapi: checkService('cnapi'),
     httpProxy: checkProxy,
     auth: checkAuth,
+    listen: (settings) => checkListen(settings.listen as ListenConfig),
+    tls: (settings) => checkTls(settings.tls as TlsConfig),
     permitInsecure: checkOpenDoor,
     outbound: checkOutbound,
 };

@@ -18,13 +18,16 @@ import {
     size,
     text,
     time,
+    timeOrNever,
     urlBlock,
     type KeySchema,
 } from './key-schema';
+import { listenBlock } from './listen';
 import { mantaBlock } from './manta';
 import { morayBlock } from './moray';
 import { DENIED_BY_DEFAULT } from './outbound';
 import { s3Block } from './s3';
+import { tlsBlock } from './tls';
 import { wfapiBlock } from './wfapi';
 
 /** More processes than any machine has a use for are a slip of the finger. */
@@ -33,8 +36,8 @@ const MOST_WORKERS = 1024;
 const MOST_DAYS = 36_525;
 
 const properties: Record<string, KeySchema> = {
-    port: port('Port to listen on; 0 takes a free one.'),
-    address: text('an IP address or host name', 'Address to listen on.'),
+    port: port('Port to listen on by `http`; 0 takes a free one.'),
+    address: text('an IP address or host name', 'Address to listen on by `http`.'),
     maxSockets: {
         type: 'integer',
         minimum: 1,
@@ -251,6 +254,8 @@ const properties: Record<string, KeySchema> = {
         expected: 'an absolute path',
         description: 'Folder of the local database. Absent: `dataDir`.',
     },
+    listen: listenBlock,
+    tls: tlsBlock,
     permitInsecure: flag('Permit `authType` `none` on an address that other machines reach.', false),
     limits: {
         type: 'object',
@@ -267,6 +272,11 @@ const properties: Record<string, KeySchema> = {
             readTimeout: time(30_000, 'A request body that brings no byte for this long ends with 408.'),
             writeTimeout: time(60_000, 'A client that takes no byte of an answer for this long is cut off.'),
             idleConnection: time(130_000, 'Idle keep-alive connections are closed after this.'),
+            tcpKeepAlive: timeOrNever(
+                180_000,
+                'A client that is silent for this long is asked by TCP whether it is still there, so that connections ' +
+                    'of machines that are gone end; 0 never asks.',
+            ),
             requests: count(
                 0,
                 1_000_000,

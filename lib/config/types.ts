@@ -2,6 +2,7 @@
 import type { StorageType } from '../manifest';
 import type { AdminConfig, MetricsConfig } from './admin';
 import type { ROLES } from './auth';
+import type { SCHEMES } from './listen';
 
 export type Mode = 'public' | 'private' | 'dc';
 
@@ -112,6 +113,8 @@ export interface LimitsConfig {
     writeTimeout: number;
     /** Idle keep-alive connections are closed after this. */
     idleConnection: number;
+    /** A client that is silent for this long is asked by TCP whether it is there; 0 never asks. */
+    tcpKeepAlive: number;
     /** Most requests under way at once, in all workers together; 0 means any number. */
     requests: number;
     /** Most requests that wait for their turn, in all workers together. */
@@ -123,6 +126,31 @@ export interface LimitsConfig {
     purgeInterval: number;
     /** How often archived manifests are moved to the object store. */
     archiveInterval: number;
+}
+
+/** Where the server listens; see also `address`, `port` and `tls`. */
+export interface ListenConfig {
+    schemes: (typeof SCHEMES)[number][];
+    /** There if `schemes` has `unix`. */
+    socketPath?: string;
+    /** Four digits, in octal. */
+    socketMode: string;
+    /** Name of a group. */
+    socketGroup?: string;
+}
+
+/** How the server listens by https. Times in ms; those that are absent are as for http. */
+export interface TlsConfig {
+    host?: string;
+    port: number;
+    /** Paths of PEM files. */
+    certificate?: string;
+    key?: string;
+    /** Authorities one of which has to have signed the certificates of clients; without it they need none. */
+    clientCa?: string;
+    keepAlive?: number;
+    readTimeout?: number;
+    writeTimeout?: number;
 }
 
 export interface ClusterConfig {
@@ -235,6 +263,8 @@ export interface Config {
     storageTypes: StorageType[];
     manta?: MantaConfig;
     s3?: S3Config;
+    listen: ListenConfig;
+    tls: TlsConfig;
     limits: LimitsConfig;
     cluster: ClusterConfig;
     /** Where those who watch the server look; absent: nowhere. */

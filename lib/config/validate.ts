@@ -70,7 +70,7 @@ function reasonOf(error: ErrorObject, origins: ReadonlyMap<string, string>): str
     const path = pathOf(error);
     const name = path.at(-1) ?? '';
     const schema = error.parentSchema as KeySchema;
-    const origin = origins.get(path[0] ?? '');
+    const origin = origins.get(path.join('.'));
     const subject = `config.${path.join('.')}${origin === undefined ? '' : ` (from ${origin})`}`;
     return error.keyword === 'required'
         ? `${subject} is missing; it must be ${schema.properties?.[name]?.expected ?? 'given'}`
@@ -80,7 +80,7 @@ function reasonOf(error: ErrorObject, origins: ReadonlyMap<string, string>): str
 /**
  * The configuration the server works with: a checked copy, defaults filled in, times in ms and sizes in bytes.
  *
- * @param origins environment variables that keys came from, to be named in errors
+ * @param origins environment variables and flags that keys such as `tls.port` came from, to be named in errors
  * @throws ConfigError for the first wrong key by the order of config.md §3
  */
 export function effectiveConfig(
@@ -108,6 +108,14 @@ export function effectiveConfig(
     return effective as Config;
 }
 
+/** The first of some settings whose shape is wrong, with the schema that it should have; others may be missing. */
+export function wrongKey(settings: Settings): { path: readonly string[]; schema: KeySchema } | undefined {
+    const validate = (compiled ??= compile());
+    validate(structuredClone(settings));
+    const error = validate.errors?.find(({ keyword }) => keyword !== 'required');
+    return error && { path: pathOf(error), schema: error.parentSchema as KeySchema };
+}
+
 /** Of channels with the same name the later counts (config.md §2.1). */
 function lastOfEachName(channels: readonly ChannelConfig[]): ChannelConfig[] {
     return channels.filter(
@@ -126,7 +134,7 @@ function unknownIn(block: Settings, names: readonly string[], prefix: string): s
 }
 
 /** Blocks of our own, whose keys no program but this one reads. Those of `auth` are judged by its rule. */
-const ownBlocks = ['limits', 'cluster', 'admin', 'metrics', 'jobs', 'services', 'outbound'];
+const ownBlocks = ['listen', 'tls', 'limits', 'cluster', 'admin', 'metrics', 'jobs', 'services', 'outbound'];
 
 /** Sentences about keys that nothing reads, with the name that was probably meant. Keys in `//` are comments. */
 export function unknownKeyWarnings(settings: Settings): string[] {

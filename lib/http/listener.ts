@@ -1,8 +1,13 @@
 import http from 'node:http';
-import { Server as NetServer, type AddressInfo, type Socket } from 'node:net';
+import https from 'node:https';
+import type { Socket } from 'node:net';
+import { setTimeout as sleep } from 'node:timers/promises';
+import type { SecureContextOptions, TlsOptions } from 'node:tls';
+import type Logger from 'bunyan';
 import type { Server } from 'restify';
-import { ApiError, type ErrorCode } from '../errors';
+import type { Certificates } from '../config/certificates';
 import type { LimitsConfig } from '../config/types';
+import { ApiError, type ErrorCode } from '../errors';
 import type { Identity } from './call';
 
 /** How often Node looks for request heads that take too long, in ms. */
@@ -74,36 +79,38 @@ function closeQueued(socket: AnsweringSocket): void {
     }
 }
 
-/** Why the server cannot listen, and what to do about it; the usual reasons in words. */
-function listenError(err: NodeJS.ErrnoException, port: number, address: string): Error {
-    const reasons: Record<string, string> = {
-        EADDRINUSE: 'another program listens there; stop it, or set another "port"',
-        EADDRNOTAVAIL: 'this machine does not have that address; set another "address"',
-        EACCES: 'this user may not use that port; set a "port" of 1024 or above',
-        ENOTFOUND: 'that name has no address; set another "address"',
-    };
-    const reason = reasons[err.code ?? ''];
-    return reason === undefined
-        ? err
-        : Object.assign(new Error(`Cannot listen on ${address}:${port}: ${reason}.`, { cause: err }), {
-              code: err.code,
-          });
+export interface ListenerOptions {
+    readonly identity: Identity;
+    readonly limits: LimitsConfig;
+    /** There if the connections speak TLS. */
+    readonly certificates?: Certificates | undefined;
+    readonly log: Logger;
 }
 
-/** A listening socket whose requests go to the HTTP application. */
-export class Listener {
-    readonly #server: http.Server;
-    readonly #sockets = new Set<AnsweringSocket>();
-    #stopping = false;
+function tlsOptions({ cert, key, ca }: Certificates): SecureContextOptions & TlsOptions {
+    return {
+        cert,
+        key,
+        minVersion: 'TLSv1.2',
+        ...(ca !== undefined && { ca, requestCert: true, rejectUnauthorized: true }),
+    };
+}
 
-    /** @param onError is told what goes wrong while it listens */
-    constructor(
-        app: Server,
-        identity: Identity,
-        limits: LimitsConfig,
-        private readonly onError: (err: Error) => void,
-    ) {
-        this.#server = http.createServer({
+/** Speaks HTTP on connections that others have accepted, by TLS or not, and hands the requests to the application. */
+export class Listener {
+    readonly #server: http.Server | https.Server;
+    /** All connections that are open, as they were accepted. */
+    readonly #accepted = new Set<Socket>();
+    /** Those on which HTTP is spoken. By TLS that is another object, and there after the handshake. */
+    readonly #sockets = new Set<AnsweringSocket>();
+    readonly #log: Logger;
+    #stopping = false;
+    /** Nothing is served any more. */
+    #stopped = false;
+
+    constructor(app: Server, { identity, limits, certificates, log }: ListenerOptions) {
+        this.#log = log;
+        const options: http.ServerOptions = {
             maxHeaderSize: limits.headerBytes,
             headersTimeout: limits.headerTimeout,
             connectionsCheckingInterval: HEAD_CHECK_INTERVAL,
@@ -111,7 +118,14 @@ export class Listener {
             keepAliveTimeout: limits.idleConnection,
             // A missing Host header is no reason to refuse: old clients leave it out.
             requireHostHeader: false,
-        });
+        };
+        this.#server = certificates
+            ? https.createServer({
+                  ...options,
+                  ...tlsOptions(certificates),
+                  handshakeTimeout: limits.headerTimeout,
+              })
+            : http.createServer(options);
         const pass = (event: string) => (req: http.IncomingMessage, res: http.ServerResponse) => {
             const socket: AnsweringSocket = req.socket;
             socket[ANSWER] = res;
@@ -124,7 +138,7 @@ export class Listener {
             }
             app.server.emit(event, req, res);
         };
-        this.#server.on('connection', (socket: AnsweringSocket) => {
+        this.#server.on(certificates ? 'secureConnection' : 'connection', (socket: AnsweringSocket) => {
             this.#sockets.add(socket);
             socket.once('close', () => {
                 this.#sockets.delete(socket);
@@ -137,6 +151,10 @@ export class Listener {
             // Node's own answer to an expectation it does not know would have no body.
             .on('checkExpectation', pass('request'));
         this.#server.on('clientError', (err: NodeJS.ErrnoException, socket: AnsweringSocket) => {
+            if (!this.#sockets.has(socket)) {
+                this.#refused(err, socket);
+                return;
+            }
             const answer = socket[ANSWER];
             const amidAnswer = answer?.headersSent === true && !answer.writableFinished;
             if (!socket.writable || amidAnswer || err.code === 'ECONNRESET') {
@@ -145,19 +163,42 @@ export class Listener {
                 answerParserError(err, socket, identity);
             }
         });
+        // It does not listen itself, but only then would Node look for heads that take too long.
+        this.#server.emit('listening');
     }
 
-    async listen(port: number, address: string): Promise<AddressInfo> {
-        await new Promise<void>((resolve, reject) => {
-            this.#server
-                .once('error', (err: NodeJS.ErrnoException) => reject(listenError(err, port, address)))
-                .listen(port, address, resolve);
-        });
-        // Later ones, such as too many open files, are about single connections.
-        this.#server.removeAllListeners('error').on('error', this.onError);
-        return this.#server.address() as AddressInfo;
+    /** There was no TLS, or not as it has to be. */
+    #refused({ code, message }: NodeJS.ErrnoException, socket: AnsweringSocket): void {
+        const { remoteAddress } = socket;
+        this.#log.info({ remoteAddress, err: { code, message } }, 'a connection by TLS was refused');
+        socket.destroy();
     }
 
+    /** Serves a connection that was accepted, and from which nothing was read yet. */
+    serve(socket: Socket): void {
+        if (this.#stopped) {
+            socket.destroy();
+            return;
+        }
+        this.#accepted.add(socket);
+        socket.once('close', () => this.#accepted.delete(socket));
+        this.#server.emit('connection', socket);
+        socket.resume();
+    }
+
+    /** How many connections are open. */
+    get connections(): number {
+        return this.#accepted.size;
+    }
+
+    /** New connections get these certificates; those that there are go on with theirs. */
+    setCertificates(certificates: Certificates): void {
+        if (this.#server instanceof https.Server) {
+            this.#server.setSecureContext(tlsOptions(certificates));
+        }
+    }
+
+    /** Closes connections that no request is under way on. */
     #closeIdle(): void {
         for (const socket of this.#sockets) {
             if (socket[ANSWER]?.writableFinished !== false) {
@@ -167,8 +208,8 @@ export class Listener {
     }
 
     /**
-     * Takes no more connections, lets requests finish for at most `grace` ms, then cuts what is left. Answers say that
-     * their connection closes.
+     * Lets requests finish for at most `grace` ms, then cuts what is left. Answers say that their connection closes.
+     * Whoever accepts connections has ceased to; a few that are on their way are served as well.
      *
      * @param patience how long connections without a request stay open, in ms; at most `grace`
      */
@@ -179,24 +220,26 @@ export class Listener {
                 answer.shouldKeepAlive = false;
             }
         }
-        const cut = setTimeout(() => this.#server.closeAllConnections(), grace);
-        const patientUntil = performance.now() + patience;
-        // Node closes those that are idle now and have served a request; not those that become idle, nor new ones.
-        const idle = setInterval(() => {
-            if (performance.now() >= patientUntil) {
+        const begun = performance.now();
+        const look = () => {
+            const waited = performance.now() - begun;
+            if (waited >= grace) {
+                this.#accepted.forEach((socket) => socket.destroy());
+            } else if (waited >= patience) {
                 this.#closeIdle();
+                if (this.#sockets.size === 0) {
+                    // What there is has not come to speak HTTP: it is in the middle of a TLS handshake.
+                    this.#accepted.forEach((socket) => socket.destroy());
+                }
             }
-        }, IDLE_CHECK_INTERVAL);
-        await new Promise<void>((resolve) => {
-            const closed = () => resolve();
-            if (patience > 0) {
-                // Closes the socket that listens, and no connections.
-                NetServer.prototype.close.call(this.#server, closed);
-            } else {
-                this.#server.close(closed);
-            }
-        });
-        clearTimeout(cut);
-        clearInterval(idle);
+        };
+        if (patience === 0) {
+            this.#server.closeIdleConnections();
+        }
+        while (this.#accepted.size > 0) {
+            await sleep(IDLE_CHECK_INTERVAL);
+            look();
+        }
+        this.#stopped = true;
     }
 }

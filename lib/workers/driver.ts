@@ -3,6 +3,8 @@
  * none, and nothing here says so.
  */
 
+import type { Socket } from 'node:net';
+
 /**
  * Something that every process of this server can be asked. `Question` and `Answer` go from process to process as JSON.
  * Whoever has a use for one makes it with {@link topic}, beside the code that asks and answers.
@@ -40,6 +42,10 @@ export interface Processes {
         question: Question,
         within?: number,
     ): Promise<Gathered<Answer>[]>;
+    /** Has this process serve connections from now on. Once, when all is ready. */
+    serve(serve: (socket: Socket, secure: boolean) => void): void;
+    /** This process wants no more connections. Those that are on their way already may still come. */
+    leave(): void;
     /** Where this process gets the permits for its requests (`limits.requests`). */
     permits(holder: PermitHolder): PermitSource;
 }

@@ -1,5 +1,5 @@
 /** What parent and workers say to each other, over the channel that Node.js gives them. */
-import type { AddressInfo } from 'node:net';
+import type { Certificates } from '../config/certificates';
 import type { Config } from '../config/types';
 import type { Gathered } from './driver';
 
@@ -8,12 +8,16 @@ export interface Settings {
     readonly config: Config;
     /** How much is logged. */
     readonly verbosity: { readonly level: string | number; readonly source: boolean };
+    /** There if it listens by TLS. Workers may not be allowed to read the files. */
+    readonly certificates?: Certificates;
 }
 
 export type ToWorker =
     | { readonly kind: 'start'; readonly settings: Settings }
     /** Finish what is under way, and end. @see App.stop */
     | { readonly kind: 'stop'; readonly patience: number }
+    /** A connection, which comes along. */
+    | { readonly kind: 'serve'; readonly secure: boolean }
     | { readonly kind: 'ask'; readonly id: number; readonly about: string; readonly question: unknown }
     | { readonly kind: 'gathered'; readonly id: number; readonly gathered: readonly Gathered<unknown>[] }
     | { readonly kind: 'grant'; readonly count: number }
@@ -22,7 +26,11 @@ export type ToWorker =
 
 export type FromWorker =
     /** It takes connections. */
-    | { readonly kind: 'up'; readonly address: AddressInfo }
+    | { readonly kind: 'up' }
+    /** It has the connection that was handed to it last, and takes another one. */
+    | { readonly kind: 'taken' }
+    /** It is about to end, though nobody has asked it to. */
+    | { readonly kind: 'leaving' }
     | {
           readonly kind: 'gather';
           readonly id: number;

@@ -1,12 +1,14 @@
 import cluster from 'node:cluster';
-import type { AddressInfo } from 'node:net';
 import { availableParallelism } from 'node:os';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { LogLevel } from 'bunyan';
+import { endpointsOf, type PassedSocket } from '../config/listen';
 import type { ClusterConfig } from '../config/types';
 import type { ServerLog } from '../log';
 import type { PermitSource } from './driver';
+import { Distribution } from './distribution';
 import { Gatherings } from './gatherings';
+import type { Listening, ListeningChange } from './listening';
 import type { FromWorker, Settings } from './message';
 import { PermitPool } from './permit-pool';
 import { WorkerHandle } from './worker-handle';
@@ -35,41 +37,44 @@ export interface ParentOptions {
     /** Reads the configuration again. @throws Error that says what is wrong with it */
     load: () => Settings;
     log: ServerLog;
+    /** Open already at the places that the settings want. */
+    listening: Listening;
+    /** The sockets that were passed to this process. */
+    passed: readonly PassedSocket[];
+    /** Is told when it listens at other places than before. */
+    onListening: () => void;
 }
 
 /**
- * The parent of the workers of a server: it starts them, shares the listener and the permits among them, gathers their
- * logs and answers, and replaces those that end. Of images, database and storages it knows nothing.
+ * The parent of the workers of a server: it starts them, shares connections and permits among them, gathers their logs
+ * and answers, and replaces those that end. Of images, database and storages it knows nothing.
  *
- * Connections are accepted here and handed to the workers in turn (`SCHED_RR`). Were all workers to accept from one
- * socket, Linux would give most connections to whoever was awake, and a few long-lived ones of a proxy could all be on
- * the same worker; here, one that is busy is passed over, and none is lost when a worker stops listening: it goes to the
- * next. That costs some time of the parent for each connection, and nothing for the requests on it.
+ * Connections are accepted here and handed to the workers in turn. Were all workers to accept from one socket, Linux
+ * would give most connections to whoever was awake, and a few long-lived ones of a proxy could all be on the same
+ * worker; here, one that is busy is passed over, and a connection that nobody can take yet waits. That costs some time
+ * of the parent for each connection, and nothing for the requests on it.
  */
 export class Parent {
-    readonly #load: () => Settings;
+    readonly #options: ParentOptions;
     readonly #log: ServerLog;
+    readonly #distribution = new Distribution();
     readonly #workers = new Map<WorkerHandle, PermitSource>();
     readonly #gatherings = new Gatherings();
     /** Starts the workers that are missing, some time after one has died. */
     #refill: NodeJS.Timeout | undefined;
     #settings: Settings;
     readonly #pool: PermitPool;
-    #address: AddressInfo | undefined;
-    /** The port was chosen by the system, and nobody listens on it any more: the next worker asks for this one. */
-    #portLost = false;
     #diedAtOnce = 0;
     #started = false;
     #stopping = false;
     #rolling = false;
     #rollsWanted = 0;
 
-    constructor(settings: Settings, { load, log }: ParentOptions) {
+    constructor(settings: Settings, options: ParentOptions) {
         this.#settings = settings;
-        this.#load = load;
-        this.#log = log;
+        this.#options = options;
+        this.#log = options.log;
         this.#pool = new PermitPool(settings.config.limits);
-        cluster.schedulingPolicy = cluster.SCHED_RR;
         cluster.setupPrimary({
             args: process.argv.slice(2),
             // What Node.js itself says when it has to end goes where that of the parent would.
@@ -93,8 +98,9 @@ export class Parent {
      * @returns false if they cannot start, and the log has the reason; true if they are up, or are to stop already
      */
     async start(): Promise<boolean> {
+        this.#options.listening.start((socket, secure) => this.#distribution.give(socket, secure));
         const first = this.#fork(this.#settings);
-        if ((await first.up) === undefined && !this.#isStopping()) {
+        if (!(await first.up) && !this.#isStopping()) {
             const { code, signal } = await first.ended;
             if (signal !== null || code === null) {
                 this.#log.error(
@@ -108,6 +114,7 @@ export class Parent {
         this.#fill();
         await Promise.all(this.#serving.map(({ up }) => up));
         if (!this.#isStopping()) {
+            this.#options.onListening();
             this.#log.info('startup complete');
             if (this.#rollsWanted > 0) {
                 this.roll();
@@ -125,30 +132,25 @@ export class Parent {
     }
 
     #fork(settings: Settings): WorkerHandle {
-        const { config } = settings;
-        const known = this.#address?.port ?? 0;
-        this.#portLost ||= known !== 0 && this.#serving.every(({ upSince }) => upSince === undefined);
-        const port = config.port === 0 && this.#portLost ? known : config.port;
-        const worker = new WorkerHandle(settings, port, this.#log.sink, (from, message) =>
+        const worker = new WorkerHandle(settings, this.#log.sink, (from, message) =>
             this.#hear(from, message),
         );
         this.#workers.set(worker, this.#pool.attach(worker));
-        void worker.up.then((address) => address && this.#isUp(worker, address));
+        void worker.up.then((isUp) => isUp && this.#isUp(worker));
         void worker.ended.then((ending) => this.#hasEnded(worker, ending));
         return worker;
     }
 
-    #isUp(worker: WorkerHandle, address: AddressInfo): void {
+    #isUp(worker: WorkerHandle): void {
         this.#log.info({ worker: worker.pid }, 'a worker is up');
-        if (address.address !== this.#address?.address || address.port !== this.#address.port) {
-            this.#address = address;
-            const host = address.family === 'IPv6' ? `[${address.address}]` : address.address;
-            this.#log.info(`Image API listening on <http://${host}:${address.port}>.`);
+        if (worker.standing !== 'leaving') {
+            this.#distribution.add(worker);
         }
     }
 
     #hasEnded(worker: WorkerHandle, ending: { code: number | null; signal: NodeJS.Signals | null }): void {
         this.#workers.delete(worker);
+        this.#distribution.remove(worker);
         this.#pool.detach(worker);
         this.#gatherings.gone(worker);
         const record = { worker: worker.pid, ...ending };
@@ -193,6 +195,12 @@ export class Parent {
             case 'answer':
                 this.#gatherings.answered(message.id, message.gathered);
                 break;
+            case 'taken':
+                this.#distribution.taken(from);
+                break;
+            case 'leaving':
+                this.#distribution.remove(from);
+                break;
             case 'want':
                 permits?.want(message.id);
                 break;
@@ -234,6 +242,10 @@ export class Parent {
         if (!next) {
             return;
         }
+        const change = await this.#listenAsWell(next);
+        if (!change) {
+            return;
+        }
         this.#log.info('replacing the workers');
         const patience = Math.min(ROLL_PATIENCE, this.#settings.config.limits.gracefulStop);
         const count = workerCount(next.config.cluster);
@@ -242,12 +254,19 @@ export class Parent {
             const replaced = this.#serving.filter(({ settings }) => settings === next).length;
             if (replaced < count && !(await this.#replacementUp(next)) && !this.#isStopping()) {
                 this.#log.error('a new worker could not start; those that are there stay');
+                if (this.#settings !== next) {
+                    change.undo();
+                }
                 return;
+            }
+            if (replaced === 0) {
+                this.#settle(change);
             }
             if (one.standing === 'serving') {
                 this.#retire(one, patience);
             }
         }
+        this.#settle(change);
         this.#fill();
         await Promise.all(this.#serving.map(({ up }) => up));
         if (!this.#isStopping()) {
@@ -258,10 +277,29 @@ export class Parent {
     /** The configuration as it is now; undefined, which is logged, if it cannot be used. */
     #loadNext(): Settings | undefined {
         try {
-            return this.#load();
+            return this.#options.load();
         } catch (err) {
             this.#log.error({ err }, 'the configuration cannot be used; the workers stay as they are');
             return undefined;
+        }
+    }
+
+    /** Listens where new settings want it, beside where it did; undefined, which is logged, if that cannot be done. */
+    async #listenAsWell({ config }: Settings): Promise<ListeningChange | undefined> {
+        const { listening, passed } = this.#options;
+        try {
+            return await listening.change(endpointsOf(config, passed), config);
+        } catch (err) {
+            this.#log.error({ err }, 'the configuration cannot be used; the workers stay as they are');
+            return undefined;
+        }
+    }
+
+    #settle(change: ListeningChange): void {
+        if (this.#isStopping()) {
+            change.undo();
+        } else if (change.commit()) {
+            this.#options.onListening();
         }
     }
 
@@ -274,7 +312,7 @@ export class Parent {
         }
         const worker = this.#fork(next);
         worker.standing = 'trial';
-        if ((await worker.up) === undefined) {
+        if (!(await worker.up)) {
             return false;
         }
         if (!this.#isStopping()) {
@@ -292,6 +330,7 @@ export class Parent {
     }
 
     #retire(worker: WorkerHandle, patience: number): void {
+        this.#distribution.remove(worker);
         worker.stop(patience);
         const overdue = setTimeout(() => {
             this.#log.error({ worker: worker.pid }, 'a worker does not end; it is killed');
@@ -304,6 +343,8 @@ export class Parent {
     async stop(): Promise<void> {
         this.#stopping = true;
         clearTimeout(this.#refill);
+        this.#options.listening.close();
+        this.#distribution.close();
         const all = [...this.#workers.keys()];
         all.forEach((worker) => this.#retire(worker, 0));
         await Promise.all(all.map(({ ended }) => ended));

@@ -1,6 +1,7 @@
 import type { LimitsConfig } from '../config/types';
 import type { Gathered, PermitHolder, PermitSource, Processes, Topic } from './driver';
 import { Answers } from './answers';
+import type { Listening, Serve } from './listening';
 import { PermitPool } from './permit-pool';
 
 /** A server of one process: it asks itself. */
@@ -8,8 +9,19 @@ export class SingleProcess implements Processes {
     readonly #answers = new Answers();
     readonly #pool: PermitPool;
 
-    constructor(limits: LimitsConfig) {
+    constructor(
+        limits: LimitsConfig,
+        private readonly listening: Listening,
+    ) {
         this.#pool = new PermitPool(limits);
+    }
+
+    serve(serve: Serve): void {
+        this.listening.start(serve);
+    }
+
+    leave(): void {
+        this.listening.close();
     }
 
     answer<Question, Answer>(

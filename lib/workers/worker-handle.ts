@@ -1,5 +1,5 @@
 import cluster, { type Worker } from 'node:cluster';
-import type { AddressInfo } from 'node:net';
+import type { Socket } from 'node:net';
 import type { LogSink } from '../log';
 import type { PermitHolder } from './driver';
 import { gatherLog } from './log-gatherer';
@@ -21,8 +21,8 @@ export class WorkerHandle implements PermitHolder {
     upSince: number | undefined;
     /** On trial: to see whether one can start with new settings. Leaving: asked to end, or ended. */
     standing: 'trial' | 'serving' | 'leaving' = 'serving';
-    /** Where it listens, once it does; undefined if it ended before. */
-    readonly up: Promise<AddressInfo | undefined>;
+    /** True once it takes connections; false if it ended before. */
+    readonly up: Promise<boolean>;
     /** When it has ended, and its log is complete or nobody takes it. */
     readonly ended: Promise<Ending>;
     readonly #worker: Worker;
@@ -31,13 +31,11 @@ export class WorkerHandle implements PermitHolder {
      * Starts one.
      *
      * @param settings those of the server, by which workers of before and after a change can be told apart
-     * @param port to listen on instead of that of the settings
      * @param sink gets its log
      * @param hear is told what it says, but for its being up
      */
     constructor(
         readonly settings: Settings,
-        port: number,
         sink: LogSink,
         hear: (from: WorkerHandle, message: FromWorker) => void,
     ) {
@@ -64,17 +62,17 @@ export class WorkerHandle implements PermitHolder {
             });
         });
         this.up = new Promise((resolve) => {
-            void this.ended.then(() => resolve(undefined));
+            void this.ended.then(() => resolve(false));
             worker.on('message', (message: FromWorker) => {
                 if (message.kind === 'up') {
                     this.upSince = performance.now();
-                    resolve(message.address);
+                    resolve(true);
                 } else {
                     hear(this, message);
                 }
             });
         });
-        this.send({ kind: 'start', settings: { ...settings, config: { ...settings.config, port } } });
+        this.send({ kind: 'start', settings });
     }
 
     /** Says something to it; in vain if it has ended. */
@@ -82,6 +80,16 @@ export class WorkerHandle implements PermitHolder {
         if (this.#worker.isConnected()) {
             this.#worker.send(message, undefined, () => undefined);
         }
+    }
+
+    /** Hands a connection to it, which is lost if it ends at this moment. False if it has ended. */
+    serve(socket: Socket, secure: boolean): boolean {
+        if (!this.#worker.isConnected()) {
+            return false;
+        }
+        const message: ToWorker = { kind: 'serve', secure };
+        this.#worker.send(message, socket, () => undefined);
+        return true;
     }
 
     /** Asks it to take no more connections, finish what is under way, and end. @param patience see App.stop */

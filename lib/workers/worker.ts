@@ -1,5 +1,5 @@
 import cluster from 'node:cluster';
-import type { AddressInfo } from 'node:net';
+import type { Socket } from 'node:net';
 import { Answers } from './answers';
 import {
     ANSWER_WITHIN,
@@ -9,6 +9,7 @@ import {
     type Processes,
     type Topic,
 } from './driver';
+import type { Serve } from './listening';
 import type { FromWorker, Settings, ToWorker } from './message';
 
 /** ms that the parent may be late with the answers of the others. */
@@ -29,15 +30,16 @@ export class WorkerProcess implements Processes {
     readonly #gathering = new Map<number, (others: readonly Gathered<unknown>[]) => void>();
     #lastId = 0;
     #holder: PermitHolder | undefined;
+    #serve: Serve | undefined;
 
     /** @param onStop is told when to end, and how patient to be with idle connections (App.stop) */
     constructor(private readonly onStop: (patience: number) => void) {
         this.settings = new Promise((resolve) => {
-            process.on('message', (message: ToWorker) => {
+            process.on('message', (message: ToWorker, socket: Socket | undefined) => {
                 if (message.kind === 'start') {
                     resolve(message.settings);
                 } else {
-                    this.#hear(message);
+                    this.#hear(message, socket);
                 }
             });
         });
@@ -51,9 +53,13 @@ export class WorkerProcess implements Processes {
         });
     }
 
-    /** Tells the parent that connections are taken. */
-    up(address: AddressInfo): void {
-        this.#send({ kind: 'up', address });
+    serve(serve: Serve): void {
+        this.#serve = serve;
+        this.#send({ kind: 'up' });
+    }
+
+    leave(): void {
+        this.#send({ kind: 'leaving' });
     }
 
     answer<Question, Answer>(
@@ -99,8 +105,17 @@ export class WorkerProcess implements Processes {
         };
     }
 
-    #hear(message: Exclude<ToWorker, { kind: 'start' }>): void {
+    #hear(message: Exclude<ToWorker, { kind: 'start' }>, socket: Socket | undefined): void {
         switch (message.kind) {
+            case 'serve':
+                // The client may have gone on the way.
+                if (socket) {
+                    // What Node.js makes of a connection that it hands over would end with the client's half of it.
+                    socket.allowHalfOpen = true;
+                    this.#serve?.(socket, message.secure);
+                }
+                this.#send({ kind: 'taken' });
+                break;
             case 'stop':
                 this.onStop(message.patience);
                 break;

@@ -21,6 +21,10 @@ export interface ServerOptions {
     config?: Record<string, unknown>;
     /** The data folder to use; by default a new one, removed when the server stops. */
     dataDir?: string;
+    /** Arguments of the server beside `-f`. */
+    arguments?: string[];
+    /** What runs node, such as a program that passes sockets to it. */
+    wrapper?: string[];
     /** Arguments for node itself, e.g. a preloaded module. */
     nodeArguments?: string[];
     environment?: Record<string, string>;
@@ -42,6 +46,7 @@ export class TestServer {
     readonly #waiting = new Set<() => void>();
 
     private constructor(
+        /** The first place where it listens. */
         readonly url: string,
         readonly dataDir: string,
         /** Where its images are, as far as that was not left to the defaults. */
@@ -69,11 +74,19 @@ export class TestServer {
             ...options.config,
         };
         await writeFile(file, JSON.stringify(config));
+        const [program, ...before] = [...(options.wrapper ?? []), process.execPath] as [string, ...string[]];
         const child = spawn(
-            process.execPath,
-            [...(options.nodeArguments ?? []), join(ROOT, 'main.js'), '-f', file],
+            program,
+            [
+                ...before,
+                ...(options.nodeArguments ?? []),
+                join(ROOT, 'main.js'),
+                '-f',
+                file,
+                ...(options.arguments ?? []),
+            ],
             {
-                stdio: ['ignore', 'pipe', 'inherit'],
+                stdio: ['ignore', 'pipe', options.wrapper ? 'ignore' : 'inherit'],
                 env: { ...process.env, HOST: '', PORT: '', ...options.environment },
             },
         );
@@ -84,7 +97,7 @@ export class TestServer {
                 const onLine = (line: string) => {
                     const record = parseRecord(line);
                     log.push(record);
-                    const match = /listening on <(http:[^>]+)>/.exec(record.msg);
+                    const match = /listening on <([^>]+)>/.exec(record.msg);
                     if (match?.[1] !== undefined) {
                         found(match[1]);
                     }
@@ -125,6 +138,11 @@ export class TestServer {
 
     fetch(path: string, init?: RequestInit): Promise<Response> {
         return fetch(this.url + path, init);
+    }
+
+    /** Every place where it listens, once it has started. */
+    get urls(): string[] {
+        return this.log.flatMap(({ msg }) => /listening on <([^>]+)>/.exec(msg)?.[1] ?? []);
     }
 
     get running(): boolean {

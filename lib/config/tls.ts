@@ -1,0 +1,33 @@
+/** The block `tls` of the configuration: how the server listens by https (daemon.md §1). */
+import { port, text, time, timeOrNever, type KeySchema } from './key-schema';
+import type { TlsConfig } from './types';
+
+const file = (description: string): KeySchema => text('the path of a PEM file', description);
+
+export const tlsBlock: KeySchema = {
+    type: 'object',
+    default: {},
+    expected: 'an object',
+    properties: {
+        host: text('an IP address or host name', 'Address to listen on by `https`. Absent: `address`.'),
+        port: { ...port('Port to listen on by `https`; 0 takes a free one.'), default: 8443 },
+        certificate: file(
+            'PEM file of the certificate and its chain; it may hold the private key as well. Absent: the server makes ' +
+                'itself a certificate at each start, which no client can verify, and logs its fingerprint.',
+        ),
+        key: file('PEM file of the private key. Absent: it is in the file of the certificate.'),
+        clientCa: file(
+            'PEM file of authorities. Clients by `https` then need a certificate that one of them has signed.',
+        ),
+        keepAlive: timeOrNever(undefined, '`limits.tcpKeepAlive` for `https`, if it differs.'),
+        readTimeout: time(undefined, '`limits.readTimeout` for `https`, if it differs.'),
+        writeTimeout: time(undefined, '`limits.writeTimeout` for `https`, if it differs.'),
+    },
+};
+
+/** The reason against a block of the right shape, or undefined. */
+export function checkTls({ certificate, key }: TlsConfig): string | undefined {
+    return key !== undefined && certificate === undefined
+        ? 'config.tls.certificate is missing; config.tls.key is given, and it is of no use without its certificate'
+        : undefined;
+}

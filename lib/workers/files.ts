@@ -1,0 +1,28 @@
+/** Files by which others find a running server. */
+import { renameSync, unlinkSync, writeFileSync } from 'node:fs';
+
+/** Writes a file as a whole: whoever waits for it never finds half of it. It is removed when the process ends. */
+function writeWhole(path: string, text: string): void {
+    const unfinished = `${path}.${process.pid}`;
+    writeFileSync(unfinished, text);
+    renameSync(unfinished, path);
+    process.once('exit', () => {
+        try {
+            unlinkSync(path);
+        } catch {
+            // Somebody else has removed it.
+        }
+    });
+}
+
+/** Writes the port that the server listens on. @throws Error if it cannot, or there is none */
+export function writePortFile(path: string, port: number | undefined): void {
+    if (port === undefined) {
+        throw new Error('--port-file is given, but the server listens on no port.');
+    }
+    try {
+        writeWhole(path, `${port}\n`);
+    } catch (err) {
+        throw new Error(`The port cannot be written into ${path}: ${(err as Error).message}`, { cause: err });
+    }
+}
