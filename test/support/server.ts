@@ -74,7 +74,8 @@ export class TestServer {
             ...options.config,
         };
         await writeFile(file, JSON.stringify(config));
-        const [program, ...before] = [...(options.wrapper ?? []), process.execPath] as [string, ...string[]];
+        const [program = process.execPath, ...rest] = options.wrapper ?? [];
+        const before = options.wrapper ? [...rest, process.execPath] : [];
         const child = spawn(
             program,
             [
