@@ -142,15 +142,16 @@ function datacenterUrl(call: Call): string {
     return url;
 }
 
-/** The manifest in the other datacenter. What that one refuses is passed on, where this route can answer so. */
+/** The manifest in the other datacenter. What that one refuses is passed on, where this route can answer so; its faults are not. */
 async function manifestElsewhere(call: Call, source: string, account: string): Promise<JsonObject> {
     try {
         return await remoteImage(call, source).manifest('image', account);
     } catch (err) {
         const failure = err instanceof ApiError && err.cause instanceof RemoteFailure ? err.cause : undefined;
         const code = call.route.errors.find((known) => known === failure?.remote?.code);
-        if (code !== undefined && failure?.remote && errorRow(code).status === failure.status) {
-            throw new ApiError(code, failure.remote.message, { cause: err });
+        const { status = 500, remote } = failure ?? {};
+        if (code && remote && status === errorRow(code).status && status < 500) {
+            throw new ApiError(code, remote.message, { cause: err });
         }
         throw err;
     }

@@ -63,15 +63,9 @@ const LOCALHOST: readonly LookupAddress[] = [
 
 const isLocalhost = (host: string): boolean => host === 'localhost' || host.endsWith('.localhost');
 
-/** The services of the datacenter, which it calls wherever they are. */
-function serviceUrls(config: Config): string[] {
-    if (config.mode !== 'dc') {
-        return [];
-    }
-    const { vmapi, cnapi, wfapi, imgapiUrlFromDatacenter = {} } = config;
-    return [vmapi?.url, cnapi?.url, wfapi?.url, ...Object.values(imgapiUrlFromDatacenter)].flatMap((url) =>
-        url === undefined ? [] : [url],
-    );
+/** The repositories of other datacenters, which are asked wherever they are. */
+function datacenterUrls({ mode, imgapiUrlFromDatacenter = {} }: Config): string[] {
+    return mode === 'dc' ? Object.values(imgapiUrlFromDatacenter) : [];
 }
 
 /** Rules for targets: by host and port first, then by each address a host name stands for. */
@@ -86,12 +80,12 @@ export class Targets {
         const { allow, deny } = config.outbound;
         this.#addresses = new AddressRules({ allow, deny });
         const hosts = allow.flatMap((entry) => (parseNetwork(entry) ? [] : (parseHost(entry) ?? [])));
-        const services = serviceUrls(config).flatMap((text) => {
+        const datacenters = datacenterUrls(config).flatMap((text) => {
             const url = parseUrl(text);
             return url ? [{ host: comparableHost(url), port: portOf(url) }] : [];
         });
         this.#trusted = new Set(
-            [...hosts, ...services].map(({ host, port }) =>
+            [...hosts, ...datacenters].map(({ host, port }) =>
                 port === undefined ? bareHost(host) : `${bareHost(host)}:${port}`,
             ),
         );

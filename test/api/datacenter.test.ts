@@ -258,6 +258,68 @@ describe('Mode dc', function () {
         });
     });
 
+    describe('AdminImportImage, of an owner who does not exist,', () => {
+        it('looks for the origin before, and at the fields after', async () => {
+            const uuid = newUuid();
+            const importing = (fields: object, query = '') =>
+                registry.client.post(at(uuid, `?action=import${query}`), {
+                    ...{ ...MANIFEST, v: 2, uuid, owner: UNKNOWN, name: '' },
+                    ...fields,
+                });
+            assertError(await importing({ origin: UNKNOWN }), 422, 'OriginDoesNotExist');
+            assertError(await importing({}), 422, 'OwnerDoesNotExist');
+            const unchecked = await importing({}, '&skip_owner_check=true');
+            assertError(unchecked, 422, 'ValidationFailed', 'name:Invalid');
+            for (const owner of ['*', 5, null]) {
+                const answer = await importing({ owner });
+                assert.deepEqual([answer.status, answer.error.code], [422, 'ValidationFailed'], answer.text);
+            }
+        });
+    });
+
+    describe('Imports from a source', () => {
+        let image: (owner: string) => Promise<string>;
+        before(() => {
+            image = async (owner) => (await east.client.createActive({ owner, public: false })).uuid;
+        });
+        const source = () => `source=${encodeURIComponent(east.url)}`;
+        const importing = (uuid: string, query = '') =>
+            registry.client.post(at(uuid, `?action=import&${source()}${query}`), {});
+        const importingRemote = async (uuid: string, query = '') => {
+            const answer = await registry.client.post(
+                at(uuid, `?action=import-remote&${source()}${query}`),
+                {},
+            );
+            return untilEnded(registry.client, startedJob(answer));
+        };
+
+        it('look the owner up, after an image that is here, and before the fields', async () => {
+            const uuid = await image(UNKNOWN);
+            assertError(await importing(uuid), 422, 'OwnerDoesNotExist');
+            assertError(await importing(uuid, '&skip_owner_check=false'), 422, 'OwnerDoesNotExist');
+            assert.equal((await importing(uuid, '&skip_owner_check=true')).manifest.owner, UNKNOWN);
+            assertError(await importing(uuid), 409, 'ImageUuidAlreadyExists');
+            assert.equal((await importing(await image(OWNER))).manifest.owner, OWNER);
+        });
+
+        it('give images without owner to the admin', async () => {
+            const nobodys = await image(UNSET_OWNER_UUID);
+            assert.equal((await importing(nobodys)).manifest.owner, ACCOUNTS.sdc);
+        });
+
+        it('do so in jobs, too', async () => {
+            const uuid = await image(UNKNOWN);
+            const refused = await importingRemote(uuid);
+            const { error } = refused.chain_results.at(-1) ?? {};
+            assert.equal(typeof error === 'object' && error.code, 'OwnerDoesNotExist');
+            assert.equal((await importingRemote(uuid, '&skip_owner_check=true')).execution, 'succeeded');
+            assert.equal((await registry.client.get(at(uuid))).manifest.owner, UNKNOWN);
+            const nobodys = await image(UNSET_OWNER_UUID);
+            assert.equal((await importingRemote(nobodys)).execution, 'succeeded');
+            assert.equal((await registry.client.get(at(nobodys))).manifest.owner, ACCOUNTS.sdc);
+        });
+    });
+
     describe('ImportFromDatacenter', () => {
         const importing = async (owner: string) => {
             const { uuid } = await east.client.createActive({ owner, public: false });

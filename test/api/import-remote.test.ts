@@ -3,18 +3,7 @@ import assert from 'node:assert/strict';
 import { randomBytes } from 'node:crypto';
 import { once } from 'node:events';
 import type { ServerResponse } from 'node:http';
-import {
-    assertError,
-    at,
-    FILE,
-    ICON,
-    newUuid,
-    OTHER,
-    OWNER,
-    sha1,
-    UNKNOWN,
-    type Answer,
-} from '../support/api';
+import { assertError, at, FILE, ICON, OWNER, sha1, UNKNOWN, type Answer } from '../support/api';
 import { CHANNELS } from '../support/channels';
 import { startedJob, untilEnded, untilJob } from '../support/jobs';
 import { LyingServer, pass, passing, type Spoiler } from '../support/lying-server';
@@ -368,73 +357,5 @@ describe('AdminImportRemoteImage with channels', () => {
             await target.stop();
             await source.stop();
         }
-    });
-});
-
-describe('ImportFromDatacenter', function () {
-    this.timeout(40_000);
-    let east: Registry;
-    let west: Registry;
-    before(async () => {
-        const dc = (name: string, others: Record<string, string>): Record<string, unknown> => ({
-            mode: 'dc',
-            authType: 'none',
-            datacenterName: name,
-            imgapiUrlFromDatacenter: others,
-            ufds: { url: 'ldap://127.0.0.1:1', bindDN: 'cn=root', bindPassword: 'x' },
-            jobs: { ...FAST.jobs, attempts: 2 },
-        });
-        // Imported records are planted: there is no directory of accounts to make them by the API.
-        east = await Registry.start({ authType: 'none', mode: 'private', permitInsecure: true });
-        west = await Registry.start(dc('west', { east: east.url, west: 'http://127.0.0.1:9' }));
-    });
-    after(async () => {
-        await west.stop();
-        await east.stop();
-    });
-
-    const ask = (uuid: string, query: string): Promise<Answer> =>
-        west.client.post(at(uuid, `?action=import-from-datacenter&${query}`), {});
-
-    it('refuses, in the contract’s order', async () => {
-        const own = `account=${OWNER}`;
-        const invalid = ['ValidationFailed'] as const;
-        assertError(await ask(UNKNOWN, 'datacenter=x'), 422, ...invalid, 'account:Invalid');
-        assertError(await ask(UNKNOWN, 'account=x'), 422, ...invalid, 'account:Invalid');
-        assertError(await ask(UNKNOWN, own), 422, ...invalid, 'datacenter:MissingParameter');
-        for (const name of ['nowhere', 'west', 'toString']) {
-            const answer = await ask(UNKNOWN, `${own}&datacenter=${name}`);
-            assertError(answer, 422, ...invalid, 'datacenter:Invalid');
-            assert.match(answer.error.message, /east/);
-        }
-        // What the other one says is passed on.
-        assertError(await ask(UNKNOWN, `${own}&datacenter=east`), 404, 'ResourceNotFound');
-        const fresh = await east.client.create({ public: false });
-        const inactive = await ask(fresh.uuid, `${own}&datacenter=east`);
-        assert.deepEqual([inactive.status, inactive.error.errors], [422, []]);
-        const shared = await east.client.createActive({ public: false, acl: [OTHER] });
-        const notTheirs = await ask(shared.uuid, `account=${OTHER}&datacenter=east`);
-        assertError(notTheirs, 401, 'UnauthorizedError');
-    });
-
-    it('wants origins of others to be here', async () => {
-        const theirs = await east.client.createActive({ public: false, owner: OTHER, acl: [OWNER] });
-        const mine = await east.client.createActive({ public: false, origin: theirs.uuid });
-        const answer = await ask(mine.uuid, `account=${OWNER}&datacenter=east`);
-        assertError(answer, 404, 'ResourceNotFound');
-        assert.ok(answer.error.message.includes(theirs.uuid));
-    });
-
-    it('starts a job, without the address having to be allowed', async () => {
-        const { uuid } = await east.client.createActive({ public: false });
-        const answer = await ask(uuid, `account=${OWNER}&datacenter=east`);
-        const job = startedJob(answer);
-        assert.equal(answer.headers['workflow-api'], west.url);
-        // The owner cannot be looked up: the directory is down. That may pass, so it is tried again until the end.
-        const ended = await untilEnded(west.client, job);
-        assert.equal(ended.execution, 'failed');
-        const { error } = ended.chain_results.at(-1) ?? {};
-        assert.equal(typeof error === 'object' && error.code, 'ServiceUnavailableError');
-        assert.equal((await west.client.get(at(newUuid()))).status, 404);
     });
 });

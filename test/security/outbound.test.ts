@@ -349,20 +349,22 @@ describe('where imports connect to', () => {
             });
         }
 
-        it('opens the services of a datacenter in mode dc only', async () => {
+        it('opens other datacenters in mode dc only, and no service of this one', async () => {
             const url = `http://images.example.com:${server.port}`;
             const ufds = { url: 'ldaps://ufds', bindDN: 'cn=root', bindPassword: 'secret' };
             const wfapi = { url: 'http://wfapi.example.com', workflows: [] };
             const dc = { mode: 'dc', datacenterName: 'east', ufds, wfapi };
+            const others = { imgapiUrlFromDatacenter: { west: url } };
+            assert(await reaches({ ...dc, ...others }, 'images.example.com'));
+            assert(!(await reaches({ ...dc, ...others }, 'other.example.com')));
+            assert(!(await reaches(others, 'images.example.com')));
             for (const services of [
-                { imgapiUrlFromDatacenter: { west: url } },
                 { vmapi: { url } },
                 { cnapi: { url } },
                 { wfapi: { url, workflows: [] } },
+                { ufds: { ...ufds, url: url.replace('http', 'ldap') } },
             ]) {
-                assert(await reaches({ ...dc, ...services }, 'images.example.com'));
-                assert(!(await reaches({ ...dc, ...services }, 'other.example.com')));
-                assert(!(await reaches(services, 'images.example.com')));
+                assert(!(await reaches({ ...dc, ...services }, 'images.example.com')));
             }
         });
 
