@@ -2,10 +2,13 @@
 import { MAX_ICON_SIZE, MAX_ICON_SIZE_STR } from '../constants';
 import { ApiError } from '../errors';
 import type { Image } from '../images/image';
+import { fetchIcon } from '../images/remote-objects';
+import { requireSourceUrl } from '../images/remote-source';
 import type { RawIcon, RawImage } from '../manifest';
 import type { Call } from './call';
 import { sendObject, type Download } from './download';
-import { mutate, sendImage } from './mutate';
+import { remoteImage } from './imports';
+import { mutate, sendImage, subjectOf } from './mutate';
 import { loadedImage } from './steps';
 import { storageFor } from './storage-parameter';
 import { receiveUpload, refuseTooLarge, type UploadKind } from './upload';
@@ -25,8 +28,21 @@ function noIcon(image: Image): ApiError {
     return new ApiError('ResourceNotFound', `Image ${image.uuid} has no icon.`);
 }
 
+/** PUT /images/U/icon: the bytes are in the body, or with `source` in another repository, if the image has an icon there. */
 export async function addImageIcon(call: Call): Promise<void> {
     const image = loadedImage(call);
+    const repository = call.query.nonEmpty('source');
+    if (repository !== undefined) {
+        const storage = storageFor(call, image.raw);
+        requireSourceUrl(repository);
+        const remote = remoteImage(call, repository);
+        const hasIcon = (await remote.manifest()).icon === true;
+        sendImage(
+            call,
+            hasIcon ? await fetchIcon(call.services, subjectOf(call), { remote, storage }) : image,
+        );
+        return;
+    }
     const contentType = call.headers['content-type'];
     if (contentType === undefined || !ICON_TYPES.includes(contentType)) {
         throw new ApiError(

@@ -38,16 +38,20 @@ export function sendJob(call: Call, { uuid, image_uuid }: Pick<Job, 'uuid' | 'im
     call.send(200, { image_uuid, job_uuid: uuid }, { 'workflow-api': workflowApiUrl(call) });
 }
 
-/** A refusal of the workflow service becomes this route's, if the route has one of that code. Faults do not. */
+/**
+ * A refusal of the workflow service becomes this route's, if the route has one of that code. Faults do not, and what the
+ * service does not find is not what the client asked for.
+ */
 async function passedOn<T>(call: Call, ask: () => Promise<T>): Promise<T> {
     try {
         return await ask();
     } catch (err) {
         const failure =
             err instanceof ApiError && err.cause instanceof ServiceFailure ? err.cause : undefined;
-        const code = call.route.errors.find((known) => known === failure?.body?.code);
-        if (failure?.body && code && failure.status === errorRow(code).status && failure.status < 500) {
-            throw new ApiError(code, failure.body.message, { cause: err });
+        const { status = 500, body } = failure ?? {};
+        const code = call.route.errors.find((known) => known === body?.code);
+        if (body && code && status === errorRow(code).status && status < 500 && status !== 404) {
+            throw new ApiError(code, body.message, { cause: err });
         }
         throw err;
     }

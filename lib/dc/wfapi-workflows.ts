@@ -37,6 +37,7 @@ export class WfapiWorkflows {
         }
         const uuid = await this.#place(workflow, context);
         this.#uuids.set(task, uuid);
+        this.#options.log.info({ workflow: workflow.name, uuid }, 'WFAPI: a workflow is ready');
         return uuid;
     }
 

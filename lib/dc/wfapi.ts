@@ -256,8 +256,14 @@ function jobOf(given: unknown): Job {
     if (typeof job !== 'object' || job === null || typeof job.uuid !== 'string' || !isUuid(job.uuid)) {
         throw new ServiceFailure('WFAPI answered with what is no job.');
     }
+    const { started } = job;
     const members = Object.entries(job).filter(([name]) => !SOURCES.includes(name));
-    return withoutSecrets({ params: {}, ...Object.fromEntries(members) }) as Job;
+    return withoutSecrets({
+        params: {},
+        chain_results: [],
+        ...Object.fromEntries(members),
+        ...(typeof started === 'number' && { started: new Date(started).toISOString() }),
+    }) as Job;
 }
 
 function jobsOf(given: unknown): Job[] {

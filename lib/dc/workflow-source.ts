@@ -68,5 +68,5 @@ function composed({ name, version, timeout, helpers, chain, onerror, oncancel }:
 
 /** The text of a function that needs nothing around it: it has those that it calls within itself. */
 function bodyOf(body: TaskFunction, helpers: readonly TaskFunction[]): string {
-    return `function (job, cb) {\n${[...helpers, body].map(String).join('\n\n')}\n\nreturn ${body.name}(job, cb);\n}`;
+    return `function (job, cb) {\n${[...new Set([...helpers, body])].map(String).join('\n\n')}\n\nreturn ${body.name}(job, cb);\n}`;
 }

@@ -270,7 +270,9 @@ export const schemas = {
     },
     Job: {
         type: 'object',
-        description: 'Work that goes on after the request that began it was answered.',
+        description:
+            'Work that goes on after the request that began it was answered. A workflow service may add members, and ' +
+            'leaves some out until there is something to tell.',
         required: [
             'uuid',
             'workflow_uuid',
@@ -284,11 +286,7 @@ export const schemas = {
             'created_at',
             'timeout',
             'num_attempts',
-            'max_attempts',
-            'elapsed',
             'chain_results',
-            'onerror_results',
-            'oncancel_results',
         ],
         properties: {
             uuid: uuid('The job.'),
@@ -344,14 +342,15 @@ export const schemas = {
     JobResult: {
         type: 'object',
         description: 'What became of a step of a job.',
-        required: ['name', 'result', 'error', 'started_at', 'finished_at'],
+        required: ['result', 'error', 'finished_at'],
         properties: {
-            name: text('The step.'),
+            name: text('The step; a workflow service leaves it out when the time of the whole job was up.'),
             result: text('What it did.'),
             error: {
                 description: 'Empty if it succeeded.',
                 anyOf: [
                     { const: '' },
+                    text('A sentence for people, from a workflow service.'),
                     {
                         type: 'object',
                         required: ['message'],

@@ -158,8 +158,29 @@ export const fileRoutes: readonly Route[] = [
         headers: ['Etag'],
         body: 'bytes',
         bodyTypes: ICON_TYPES,
-        parameters: [ACCOUNT, CHANNEL, SHA1, STORAGE],
-        errors: [...CHANGE_ERRORS, 'Upload', 'RequestTimeout', ...STORE_ERRORS],
+        description:
+            'With `source` the server fetches the icon that the image has in another repository; if it has none there, ' +
+            'nothing changes. The body is not used then.',
+        parameters: [
+            ACCOUNT,
+            CHANNEL,
+            SHA1,
+            STORAGE,
+            {
+                ...SOURCE,
+                description: `${SOURCE.description} The icon is fetched from there.`,
+                // It is an import.
+                role: 'admin',
+            },
+        ],
+        errors: [
+            ...CHANGE_ERRORS,
+            'Upload',
+            'Download',
+            'RemoteSourceError',
+            'RequestTimeout',
+            ...STORE_ERRORS,
+        ],
         steps: [...CHANGES, ...SUBJECT],
         handler: addImageIcon,
     },

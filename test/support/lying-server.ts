@@ -176,13 +176,14 @@ export function redirect(location: string, status = 302): Behaviour {
 
 /** Passes a request on to another server. */
 export function pass(target: string, request: http.IncomingMessage, response: http.ServerResponse): void {
-    const passed = http.request(target + String(request.url), { headers: request.headers }, (answer) => {
+    const { method, headers } = request;
+    const passed = http.request(target + String(request.url), { method, headers }, (answer) => {
         response.writeHead(answer.statusCode ?? 500, answer.headers);
         answer.pipe(response);
     });
     passed.on('error', () => response.destroy());
     response.on('close', () => passed.destroy());
-    passed.end();
+    request.pipe(passed);
 }
 
 /** Answers a request itself and gives true, or gives false. */

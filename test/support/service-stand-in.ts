@@ -36,11 +36,15 @@ export class ServiceStandIn {
         this.#handle = handle;
     }
 
-    static async start(handle: Handle): Promise<ServiceStandIn> {
+    /** @param port by default a free one */
+    static async start(handle: Handle, port?: number): Promise<ServiceStandIn> {
         const standIn = new ServiceStandIn(handle);
-        standIn.#server = await LyingServer.start((request, response) => {
-            void standIn.#answer(request, response);
-        });
+        standIn.#server = await LyingServer.start(
+            (request, response) => {
+                void standIn.#answer(request, response);
+            },
+            { ...(port !== undefined && { port }) },
+        );
         return standIn;
     }
 

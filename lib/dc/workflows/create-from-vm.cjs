@@ -41,7 +41,7 @@ function queueTask(job, done) {
         incremental: params.incremental,
         manifest: params.manifest,
         prepare_image_script: params.prepare_image_script,
-        max_origin_depth: params.max_origin_depth
+        max_origin_depth: params.max_origin_depth,
     };
     ask(job, { service: 'CNAPI', url: cnapiUrl, method: 'post', path: path, body: body }, answered);
 
@@ -155,7 +155,7 @@ function reportFailure(job, done) {
                 query: { action: 'update', channel: (image.channels || [])[0] },
                 /* Not one that was completed since. */
                 ifMatch: headers && headers.etag,
-                body: { state: 'failed', error: errorOf(job) }
+                body: { state: 'failed', error: errorOf(job) },
             },
             reported
         );
@@ -194,7 +194,8 @@ function reportFailure(job, done) {
         if (error === 'workflow timeout' || error === 'task timeout error') {
             return {
                 code: 'Timeout',
-                message: 'The image was not created in time' + (result.name ? ' (' + result.name + ').' : '.')
+                message:
+                    'The image was not created in time' + (result.name ? ' (' + result.name + ').' : '.'),
             };
         }
         error = fromText(typeof error === 'string' ? error : error.message, error);
@@ -219,16 +220,22 @@ module.exports = {
             timeout: 60,
             retry: 1,
             modules: { restify: 'restify' },
-            body: findServer
+            body: findServer,
         },
         {
             name: 'cnapi.queue_create_from_vm_task',
             timeout: 60,
             retry: 1,
             modules: { restify: 'restify' },
-            body: queueTask
+            body: queueTask,
         },
-        { name: 'cnapi.poll_task', timeout: 3600, retry: 1, modules: { restify: 'restify' }, body: awaitTask }
+        {
+            name: 'cnapi.poll_task',
+            timeout: 3600,
+            retry: 1,
+            modules: { restify: 'restify' },
+            body: awaitTask,
+        },
     ],
     onerror: [
         {
@@ -236,9 +243,9 @@ module.exports = {
             timeout: 300,
             retry: 1,
             modules: { restify: 'restify' },
-            body: reportFailure
+            body: reportFailure,
         },
-        { name: 'On error', timeout: 10, retry: 1, modules: {}, body: fail }
+        { name: 'On error', timeout: 10, retry: 1, modules: {}, body: fail },
     ],
     oncancel: [
         {
@@ -246,7 +253,7 @@ module.exports = {
             timeout: 300,
             retry: 1,
             modules: { restify: 'restify' },
-            body: reportFailure
-        }
-    ]
+            body: reportFailure,
+        },
+    ],
 };

@@ -21,39 +21,58 @@ function importRequest(job, uuid) {
         action: 'import',
         source: job.params.source,
         skip_owner_check: job.params.skip_owner_check,
-        import_job: job.uuid
+        import_job: job.uuid,
     });
 }
 
+/** Makes an image, and gives it as it is. */
 function importImage(job, uuid, done) {
     var params = job.params;
+    var request = importRequest(job, uuid);
     params.created = params.created || [];
-    params.begun = params.begun || [];
-    if (params.created.indexOf(uuid) !== -1) {
-        return done();
-    }
-    params.begun.push(uuid);
-    ask(job, importRequest(job, uuid), answered);
+    params.begun = (params.begun || []).concat(uuid);
+    /* The source may have a bad moment. */
+    request.attempts = 3;
+    askOften(job, request, answered);
 
-    function answered(err) {
+    function answered(err, image) {
         if (!err || !mayPass(err)) {
-            params.begun.splice(params.begun.indexOf(uuid), 1);
+            params.begun = params.begun.filter(isOther);
         }
         if (!err) {
-            params.created.push(uuid);
+            params.created = params.created.filter(isOther).concat(uuid);
         }
-        done(err);
+        done(err, image);
     }
+
+    function isOther(one) {
+        return one !== uuid;
+    }
+}
+
+function isComplete(image) {
+    return image.state === 'active' || image.state === 'disabled';
 }
 
 /** Has IMGAPI fetch all files of an image. */
 function addFiles(job, uuid, done) {
     var request = aboutImage(job, 'put', uuid, { source: job.params.source });
     request.path += '/file';
-    ask(job, request, function (err) {
+    request.attempts = 3;
+    askOften(job, request, function (err) {
         /* Somebody else has completed it meanwhile. */
-        var isComplete = err && (err.code === 'ImageFilesImmutable' || err.code === 'ImageAlreadyActivated');
-        done(isComplete ? null : err);
+        var isLate = err && (err.code === 'ImageFilesImmutable' || err.code === 'ImageAlreadyActivated');
+        done(isLate ? null : err);
+    });
+}
+
+/** Has IMGAPI fetch the icon of an image, if it has one. One that the source cannot give is done without. */
+function addIcon(job, uuid, done) {
+    var request = aboutImage(job, 'put', uuid, { source: job.params.source });
+    request.path += '/icon';
+    request.attempts = 3;
+    askOften(job, request, function (err) {
+        done(err && err.code === 'ResourceNotFound' ? err : null);
     });
 }
 
@@ -75,7 +94,7 @@ function takeBack(job, uuid, mayGo, done) {
     if ((params.created || []).indexOf(uuid) !== -1) {
         return look(job, uuid, judge);
     }
-    if ((params.begun || []).indexOf(uuid) === -1) {
+    if ((params.begun || []).indexOf(uuid) === -1 && !isCutOff()) {
         return done(null, false);
     }
     /* Only whoever made it is not told that it exists already. */
@@ -85,6 +104,13 @@ function takeBack(job, uuid, mayGo, done) {
         }
         judge(err, image);
     });
+
+    /** What a task that was killed has noted is lost. */
+    function isCutOff() {
+        return (job.chain_results || []).some(function (result) {
+            return result.error === 'workflow timeout';
+        });
+    }
 
     function judge(err, image) {
         if (err) {
@@ -106,6 +132,7 @@ function takeBack(job, uuid, mayGo, done) {
     }
 }
 
+/** Imports the origins, base first, unless somebody else has brought them meanwhile. */
 function importOrigins(job, done) {
     var origins = job.params.origins || [];
     next(0);
@@ -115,27 +142,32 @@ function importOrigins(job, done) {
         if (uuid === undefined) {
             return done(null, index === 0 ? 'No origins to import' : 'Origin images have been imported');
         }
-        importImage(job, uuid, function (err) {
+        importImage(job, uuid, function (err, image) {
             if (err && err.code === 'ImageUuidAlreadyExists') {
                 return look(job, uuid, judge);
             }
-            if (err) {
-                return done(err);
+            if (err || isComplete(image)) {
+                return goOn(err);
             }
-            addFiles(job, uuid, function (failed) {
-                if (failed) {
-                    return done(failed);
+            addFiles(job, uuid, function (withoutFiles) {
+                if (withoutFiles) {
+                    return done(withoutFiles);
                 }
-                activate(job, uuid, goOn);
+                addIcon(job, uuid, function (withoutIcon) {
+                    if (withoutIcon) {
+                        return done(withoutIcon);
+                    }
+                    activate(job, uuid, goOn);
+                });
             });
         });
 
-        /* Somebody else has brought it meanwhile, or is about to. */
         function judge(err, image) {
-            if (!err && image.state !== 'active' && image.state !== 'disabled') {
-                err = failure('OriginIsNotActive', 'The origin image ' + uuid + ' is here, but not active.');
-            }
-            goOn(err);
+            goOn(
+                err || isComplete(image)
+                    ? err
+                    : failure('OriginIsNotActive', 'The origin image ' + uuid + ' is here, but not active.')
+            );
         }
 
         function goOn(err) {
@@ -148,14 +180,26 @@ function importOrigins(job, done) {
 }
 
 function importTheImage(job, done) {
-    importImage(job, job.params.image_uuid, function (err) {
-        done(err, 'Image ' + job.params.image_uuid + ' created');
+    /* Until an image is built on them, whoever made or may delete them can take them away again. */
+    importOrigins(job, function (withoutOrigins) {
+        if (withoutOrigins) {
+            return done(withoutOrigins);
+        }
+        importImage(job, job.params.image_uuid, function (err) {
+            done(err, 'Image ' + job.params.image_uuid + ' created');
+        });
     });
 }
 
 function addItsFiles(job, done) {
     addFiles(job, job.params.image_uuid, function (err) {
         done(err, 'Image ' + job.params.image_uuid + ' file added');
+    });
+}
+
+function addItsIcon(job, done) {
+    addIcon(job, job.params.image_uuid, function (err) {
+        done(err, 'Image ' + job.params.image_uuid + ' icon added, if it has one');
     });
 }
 
@@ -219,10 +263,13 @@ module.exports = {
         aboutImage: aboutImage,
         importRequest: importRequest,
         importImage: importImage,
+        importOrigins: importOrigins,
+        isComplete: isComplete,
         addFiles: addFiles,
+        addIcon: addIcon,
         activate: activate,
         look: look,
-        takeBack: takeBack
+        takeBack: takeBack,
     }),
     chain: [
         {
@@ -230,23 +277,30 @@ module.exports = {
             timeout: 60000,
             retry: 1,
             modules: { restify: 'restify' },
-            body: importOrigins
+            body: importOrigins,
         },
         {
             name: 'import_image',
-            timeout: 300,
+            timeout: 5000,
             retry: 1,
             modules: { restify: 'restify' },
-            body: importTheImage
+            body: importTheImage,
         },
         {
             name: 'add_image_file',
             timeout: 20000,
             retry: 1,
             modules: { restify: 'restify' },
-            body: addItsFiles
+            body: addItsFiles,
         },
-        { name: 'activate_image', timeout: 300, retry: 1, modules: { restify: 'restify' }, body: activateIt }
+        {
+            name: 'add_image_icon',
+            timeout: 600,
+            retry: 1,
+            modules: { restify: 'restify' },
+            body: addItsIcon,
+        },
+        { name: 'activate_image', timeout: 300, retry: 1, modules: { restify: 'restify' }, body: activateIt },
     ],
     onerror: [
         { name: 'delete_image', timeout: 600, retry: 1, modules: { restify: 'restify' }, body: deleteImage },
@@ -255,9 +309,9 @@ module.exports = {
             timeout: 3600,
             retry: 1,
             modules: { restify: 'restify' },
-            body: deleteOrigins
+            body: deleteOrigins,
         },
-        { name: 'On error', timeout: 10, retry: 1, modules: {}, body: fail }
+        { name: 'On error', timeout: 10, retry: 1, modules: {}, body: fail },
     ],
     oncancel: [
         { name: 'delete_image', timeout: 600, retry: 1, modules: { restify: 'restify' }, body: deleteImage },
@@ -266,7 +320,7 @@ module.exports = {
             timeout: 3600,
             retry: 1,
             modules: { restify: 'restify' },
-            body: deleteOrigins
-        }
-    ]
+            body: deleteOrigins,
+        },
+    ],
 };

@@ -39,7 +39,7 @@ function fromText(given, known) {
 
 /** Whether another try may have more success. */
 function mayPass(err) {
-    return err.statusCode >= 500 || err.statusCode === 429;
+    return err.statusCode >= 500 || err.statusCode === 429 || err.code === 'Download';
 }
 
 /**
@@ -72,12 +72,12 @@ function ask(job, request, done) {
         version: '*',
         agent: false,
         connectTimeout: 15000,
-        retry: false
+        retry: false,
     });
     options = {
         path: parts[2].replace(/\/+$/, '') + request.path + (query ? '?' + query : ''),
         headers: headers,
-        retry: false
+        retry: false,
     };
     if (request.method === 'get' || request.method === 'del') {
         client[request.method](options, answered);
@@ -101,9 +101,12 @@ function ask(job, request, done) {
     }
 }
 
-/** Sends a request, again and again while that may help: for two minutes, in which a service may be restarted. */
+/**
+ * Sends a request, and while that may help sends it again, a second later: `attempts` times in all, or else for two
+ * minutes, in which a service may be restarted.
+ */
 function askOften(job, request, done) {
-    var attempts = 60;
+    var attempts = request.attempts || 120;
     ask(job, request, answered);
 
     function answered(err, body, headers) {
@@ -111,7 +114,7 @@ function askOften(job, request, done) {
         if (err && mayPass(err) && attempts > 0) {
             setTimeout(function () {
                 ask(job, request, answered);
-            }, 2000);
+            }, 1000);
             return;
         }
         done(err, body, headers);
@@ -124,5 +127,5 @@ module.exports = {
     fromText: fromText,
     mayPass: mayPass,
     ask: ask,
-    askOften: askOften
+    askOften: askOften,
 };
