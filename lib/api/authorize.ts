@@ -30,6 +30,16 @@ export function assertRole({ route, query }: Call, { user, role }: Principal): v
     }
 }
 
+/** Of a signature and a certificate either suffices: the one that may do more counts, or the first. */
+export function strongerOf(one: Principal | undefined, other: Principal | undefined): Principal | undefined {
+    if (!one || !other) {
+        return one ?? other;
+    }
+    const difference = rank(one.role) - rank(other.role);
+    const isLess = difference < 0 || (difference === 0 && one.channels !== undefined && !other.channels);
+    return isLess ? other : one;
+}
+
 /**
  * Whether the caller is known, and its role counts in the channel of the request. One whose role counts in some channels
  * only is nobody in particular elsewhere, and where all channels are asked for.

@@ -3,7 +3,7 @@
  */
 import type { IncomingHttpHeaders } from 'node:http';
 import type Logger from 'bunyan';
-import type { Authenticator, Principal, SignedDigest } from '../auth/driver';
+import type { Authenticator, ClientCertificate, Principal, SignedDigest } from '../auth/driver';
 import type { Clock } from '../clock';
 import type { Config } from '../config/types';
 import type { AccountDirectory, ComputeServices, PrepareScripts } from '../dc/driver';
@@ -67,6 +67,8 @@ export interface Call {
     readonly url: string;
     readonly httpVersion: string;
     readonly headers: IncomingHttpHeaders;
+    /** What the client has shown, if it had to. */
+    readonly certificate: ClientCertificate | undefined;
     /** Scheme and authority of this server as the client reached it, such as `https://images.example.com`. */
     readonly origin: string;
     /** The query string, without its `?`. */

@@ -5,7 +5,14 @@ import { canRead } from '../images/access';
 import type { Image } from '../images/image';
 import { show } from '../images/json';
 import { isUuid } from '../manifest';
-import { assertInAllChannels, assertInChannel, assertRole, isHidden, seesAdminFields } from './authorize';
+import {
+    assertInAllChannels,
+    assertInChannel,
+    assertRole,
+    isHidden,
+    seesAdminFields,
+    strongerOf,
+} from './authorize';
 import type { Call } from './call';
 import { evaluateConditions } from './conditional';
 import type { Parameter, Step } from './route';
@@ -14,19 +21,28 @@ import type { Parameter, Step } from './route';
 export function authenticate(call: Call): void | Promise<void> {
     const { auth } = call.services;
     const { auth: wanted } = call.route;
-    if (
-        auth.type === 'none' ||
-        wanted === 'none' ||
-        (wanted === 'passive' && call.headers.authorization === undefined)
-    ) {
+    if (auth.type === 'none' || wanted === 'none') {
         return undefined;
+    }
+    const { certificate } = call;
+    const certified = certificate && auth.certified(certificate);
+    if (call.headers.authorization === undefined) {
+        // To read, any certificate will do, also where a signature would have to be one of a known user.
+        const suffices = certified !== undefined || (certificate !== undefined && call.route.read === true);
+        if (wanted === 'passive' || suffices) {
+            call.state.principal = certified;
+            if (certified) {
+                assertRole(call, certified);
+            }
+            return undefined;
+        }
     }
     if (call.repeats('authorization')) {
         // Something on the way may have judged another one than this server would.
         throw new ApiError('UnauthorizedError', 'The request has an Authorization header more than once.');
     }
     return auth.authenticate(call, wanted === 'strict').then((authentication) => {
-        const principal = authentication?.principal;
+        const principal = strongerOf(authentication?.principal, certified);
         call.state.principal = principal;
         call.state.signedDigest = authentication?.digest;
         if (principal) {

@@ -11,10 +11,18 @@ export interface Grant {
 
 /** Who made a request. */
 export interface Principal extends Grant {
-    /** The user name, as `keyId` gave it. */
+    /** The user name, as `keyId` gave it; or `cn:` and the common name of a certificate. */
     readonly user: string;
-    /** SHA256 fingerprint of the key that verified, for the audit record. */
+    /** SHA256 fingerprint of the key that verified, or of the certificate, for the audit record. */
     readonly keyFingerprint?: string;
+}
+
+/** A client certificate that an authority of `tls.clientCa` has signed. */
+export interface ClientCertificate {
+    /** Absent if it has none, or several. */
+    readonly commonName?: string;
+    /** SHA-256. */
+    readonly fingerprint: string;
 }
 
 /** The digest of the request's body that the signature covers; the body has to be checked against it. */
@@ -52,6 +60,8 @@ export interface Authenticator {
      *   signature was used before (`auth.replayWindow`)
      */
     authenticate(request: SignedRequest, required: boolean): Promise<Authentication | undefined>;
+    /** Whom a certificate makes the one who shows it; undefined if `auth.roles` has no entry for it. */
+    certified(certificate: ClientCertificate): Principal | undefined;
     /** Loads the keys again, from other machines as well (POST /authkeys/reload). */
     reload(): Promise<void>;
 }

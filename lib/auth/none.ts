@@ -7,6 +7,7 @@ export function createNone(): Authenticator {
         open: () => Promise.resolve(),
         close: () => Promise.resolve(),
         authenticate: () => Promise.resolve(undefined),
+        certified: () => undefined,
         reload: () => Promise.resolve(),
     };
 }

@@ -6,11 +6,11 @@ import { digestForCrypto, type Algorithm } from '../signing/algorithms';
 import { ALGORITHMS, TAKEN } from './algorithms';
 import { parseAuthorization, type Claim } from './authorization';
 import { parseDigest } from './digest';
-import type { Authentication, Authenticator, SignedRequest } from './driver';
+import type { Authentication, Authenticator, ClientCertificate, Principal, SignedRequest } from './driver';
 import type { KeyStore } from './key-store';
 import type { VerifyKey } from './keys';
 import { refusal, shown } from './refusal';
-import type { Roles } from './roles';
+import { CERTIFICATE_PREFIX, type Roles } from './roles';
 import type { UsedSignatures } from './used-signatures';
 
 /** Largest difference between the date of a request and the server's clock, in ms, unless `replayWindow` is less. */
@@ -91,6 +91,17 @@ export class SignatureAuthenticator implements Authenticator {
 
     reload(): Promise<void> {
         return this.parts.keys.reload();
+    }
+
+    certified({ commonName, fingerprint }: ClientCertificate): Principal | undefined {
+        const grant = commonName === undefined ? undefined : this.parts.roles.ofCertificate(commonName);
+        return (
+            grant && {
+                user: `${CERTIFICATE_PREFIX}${commonName ?? ''}`,
+                keyFingerprint: fingerprint,
+                ...grant,
+            }
+        );
     }
 
     async authenticate(request: SignedRequest, required: boolean): Promise<Authentication | undefined> {

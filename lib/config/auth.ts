@@ -27,8 +27,7 @@ const roles: KeySchema = {
     description:
         'What users may do: `read` sees what an operator sees, `write` also changes images, `admin` does everything. ' +
         'A role, or `{"role", "channels"}` to give it in some channels only. A user with a key who is not named is ' +
-        '`admin`. Names of the form `cn:NAME` are for client certificates, of which this version knows none. See ' +
-        'docs/access.md.',
+        '`admin`. Names of the form `cn:NAME` are for client certificates (`tls.clientCa`). See docs/access.md.',
 };
 
 export const authBlock: KeySchema = {

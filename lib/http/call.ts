@@ -4,8 +4,10 @@ import type { Request, Response } from 'restify';
 import type { Call, CallState, Headers, Services } from '../api/call';
 import { Query } from '../api/query';
 import type { Route } from '../api/route';
+import type { ClientCertificate } from '../auth/driver';
 import { ApiError } from '../errors';
 import type { Traffic } from '../metrics/traffic';
+import { certificateOf } from './client-certificate';
 import { compacted } from './compact';
 import { forwardedAddress, originOf } from './origin';
 import { announcedLength, ClientGone, hasUnreadBody, readStream, readValue } from './body';
@@ -111,6 +113,9 @@ export class HttpCall implements Call {
     get origin(): string {
         return originOf(this.req.socket, this.req.headers);
     }
+    get certificate(): ClientCertificate | undefined {
+        return certificateOf(this.req.socket);
+    }
     get contentLength(): number | undefined {
         return announcedLength(this.req);
     }
@@ -171,15 +176,23 @@ export class HttpCall implements Call {
         }
     }
 
+    /** How long a client may send or take nothing, in ms. */
+    get #timeouts(): { readTimeout: number; writeTimeout: number } {
+        const { limits, tls } = this.services.config;
+        const { readTimeout = limits.readTimeout, writeTimeout = limits.writeTimeout } = tls;
+        return 'encrypted' in this.req.socket ? { readTimeout, writeTimeout } : limits;
+    }
+
     async readBody(): Promise<unknown> {
-        const { jsonBytes, readTimeout } = this.services.config.limits;
+        const { jsonBytes } = this.services.config.limits;
+        const { readTimeout } = this.#timeouts;
         const { signedDigest: digest } = this.state;
         this.traffic.received += this.contentLength ?? 0;
         return readValue(this.req, { limit: jsonBytes, timeout: readTimeout, digest });
     }
 
     bodyStream(): AsyncIterable<Buffer> {
-        const arriving = this.#counted(readStream(this.req, this.services.config.limits.readTimeout));
+        const arriving = this.#counted(readStream(this.req, this.#timeouts.readTimeout));
         const { signedDigest } = this.state;
         return signedDigest ? signedBody(arriving, signedDigest) : arriving;
     }
@@ -305,7 +318,7 @@ export class HttpCall implements Call {
     /** Gives up a client that takes no byte of the answer for too long. */
     #cutIfStalled(): void {
         const { res } = this;
-        res.setTimeout(this.services.config.limits.writeTimeout, () => res.destroy());
+        res.setTimeout(this.#timeouts.writeTimeout, () => res.destroy());
     }
 
     #end(status: number, body: Buffer | undefined, headers: Headers): void {

@@ -131,6 +131,7 @@ export class ServerMetrics implements StorageObserver {
             open: () => auth.open(),
             close: () => auth.close(),
             reload: () => auth.reload(),
+            certified: (certificate) => auth.certified(certificate),
             authenticate: async (request, required) => {
                 try {
                     return await auth.authenticate(request, required);

@@ -8,6 +8,7 @@ export interface Certificate {
     key: string;
     cert: string;
     certFile: string;
+    keyFile: string;
 }
 
 /** An authority of our own; its files lie in a folder that the test removes. */
@@ -32,6 +33,15 @@ export class CertificateAuthority {
 
     /** A certificate of this authority for names such as `DNS:images.example.com` and `IP:127.0.0.1`. */
     issue(name: string, ...alternatives: string[]): Certificate {
+        return this.#issue(name, alternatives, 2);
+    }
+
+    /** One that was valid until yesterday. */
+    issueExpired(name: string): Certificate {
+        return this.#issue(name, ['DNS:localhost'], -1);
+    }
+
+    #issue(name: string, alternatives: readonly string[], days: number): Certificate {
         const request = this.#path(`${name}.csr`);
         const extensions = this.#path(`${name}.ext`);
         const keyFile = this.#path(`${name}.key`);
@@ -46,13 +56,18 @@ export class CertificateAuthority {
             request,
             ...signing,
             '-days',
-            '2',
+            String(days),
             '-extfile',
             extensions,
             '-out',
             certFile,
         ]);
-        return { key: readFileSync(keyFile, 'utf8'), cert: readFileSync(certFile, 'utf8'), certFile };
+        return {
+            key: readFileSync(keyFile, 'utf8'),
+            cert: readFileSync(certFile, 'utf8'),
+            certFile,
+            keyFile,
+        };
     }
 
     /** A certificate that only its own key vouches for. */
@@ -70,7 +85,12 @@ export class CertificateAuthority {
         const keyFile = this.#path(`${name}.key`);
         const certFile = this.#path(`${name}.crt`);
         openssl(['req', ...newKey, ...options, '-keyout', keyFile, '-out', certFile]);
-        return { key: readFileSync(keyFile, 'utf8'), cert: readFileSync(certFile, 'utf8'), certFile };
+        return {
+            key: readFileSync(keyFile, 'utf8'),
+            cert: readFileSync(certFile, 'utf8'),
+            certFile,
+            keyFile,
+        };
     }
 
     #path(name: string): string {
