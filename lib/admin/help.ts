@@ -41,10 +41,13 @@ export function generalHelp(commands: readonly Command[], configFile: string): s
     ].join('\n');
 }
 
-/** About one command. */
-export function commandHelp({ name, operands, summary, details = [], flags, exits }: Command): string {
+/** About one command. @param program what stands before its name */
+export function commandHelp(
+    { name, operands, summary, details = [], flags, exits }: Command,
+    program = 'imgapiadm ',
+): string {
     return [
-        `Usage: imgapiadm ${name}${flags.length > 0 ? ' [OPTIONS]' : ''}${operands === undefined ? '' : ` ${operands}`}`,
+        `Usage: ${program}${name}${flags.length > 0 ? ' [OPTIONS]' : ''}${operands === undefined ? '' : ` ${operands}`}`,
         '',
         `${summary}.`,
         ...(details.length > 0 ? ['', ...details] : []),

@@ -32,7 +32,7 @@ export async function runAdmin({ argv, environment, stdout, stderr }: AdminProce
                 output.print(`imgapiadm ${VERSION}`);
                 return 0;
             case 'run':
-                return await run(invocation, output, environment);
+                return await runCommand(invocation, output, environment);
         }
     } catch (error) {
         output.say(`imgapiadm: ${explain(error, '\n    ')}`);
@@ -44,7 +44,8 @@ export async function runAdmin({ argv, environment, stdout, stderr }: AdminProce
     }
 }
 
-async function run(
+/** Runs a command with the configuration that its command line names. Gives the exit code. @throws what went wrong */
+export async function runCommand(
     { command, file, verbose, flags, operands }: Invocation & { kind: 'run' },
     output: Output,
     environment: AdminEnvironment,
