@@ -2,10 +2,11 @@
 import assert from 'node:assert/strict';
 import { execFile } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
-import { open, rm } from 'node:fs/promises';
+import { rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { assertError, at, FILE, MANIFEST, sha1, type Answer, type Client } from '../support/api';
+import { fillDisk } from '../support/fill-disk';
 import { makeFolder } from '../support/server';
 import { withServer } from '../support/signed';
 import { skip } from '../support/skip';
@@ -48,21 +49,7 @@ describe('a server on a full disk', function () {
     after(() => place.remove());
 
     /** Takes all the room there is. */
-    async function fill(): Promise<void> {
-        const file = await open(filler, 'a');
-        try {
-            for (let size = MIB; size >= 1;) {
-                try {
-                    await file.write(Buffer.alloc(size));
-                } catch (err) {
-                    assert.equal((err as NodeJS.ErrnoException).code, 'ENOSPC');
-                    size = Math.floor(size / 2);
-                }
-            }
-        } finally {
-            await file.close();
-        }
-    }
+    const fill = () => fillDisk(filler);
 
     for (const [how, body] of [
         ['with its size announced', () => TOO_LARGE],

@@ -106,12 +106,12 @@ export class Postgres {
     /**
      * Makes an empty database that belongs to the role `moray`, and gives the block `moray` for it.
      *
-     * @param language other than that of the server, as CREATE DATABASE has it
+     * @param options further ones, as CREATE DATABASE has them
      */
-    async makeDatabase(language = ''): Promise<MorayConfig> {
+    async makeDatabase(options = ''): Promise<MorayConfig> {
         const database = `test_${++this.#databases}`;
         await this.sql(
-            `CREATE DATABASE ${database} OWNER ${this.moray.user} TEMPLATE template0 STRATEGY file_copy ${language}`,
+            `CREATE DATABASE ${database} OWNER ${this.moray.user} TEMPLATE template0 STRATEGY file_copy ${options}`,
         );
         return this.configOf([this], { database });
     }
@@ -122,16 +122,29 @@ export class Postgres {
         values: readonly unknown[] = [],
         database = this.moray.database,
     ): Promise<Record<string, unknown>[]> {
-        const { user, password, host } = this.superuser;
-        const [name, port] = host.split(':');
-        const client = new Client({ user, password, host: name!, port: Number(port), database, ssl: false });
-        await client.connect();
+        const client = await this.#connect(database);
         try {
             const { rows } = await client.query<Record<string, unknown>>(text, [...values]);
             return rows;
         } finally {
             await client.end();
         }
+    }
+
+    /** Locks a table, so that nobody can even read it until the function that this gives is called. */
+    async lock(table: string, database: string): Promise<() => Promise<void>> {
+        const client = await this.#connect(database);
+        await client.query('BEGIN');
+        await client.query(`LOCK TABLE ${table} IN ACCESS EXCLUSIVE MODE`);
+        return () => client.end();
+    }
+
+    async #connect(database: string): Promise<Client> {
+        const { user, password, host } = this.superuser;
+        const [name, port] = host.split(':');
+        const client = new Client({ user, password, host: name!, port: Number(port), database, ssl: false });
+        await client.connect();
+        return client;
     }
 
     /**
