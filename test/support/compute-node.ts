@@ -6,6 +6,7 @@ import { createHash } from 'node:crypto';
 import { once } from 'node:events';
 import http from 'node:http';
 import { gzipSync } from 'node:zlib';
+import { unlessAborted } from '../../lib/abort';
 import type { Vm } from './datacenter';
 
 /** What cn-agent is told. */
@@ -20,7 +21,7 @@ export interface CreateImageParameters {
 
 type Manifest = Readonly<Record<string, unknown>>;
 
-/** What is about to be done when {@link ComputeNode.before} is called. */
+/** What is about to be done when {@link Meddling.before} is called. */
 export type ImgadmStep = 'prepare' | 'import' | 'upload' | 'activate' | 'delete';
 
 /** An error as `imgadm -E` writes it: `{code, message}` in JSON. */
@@ -31,6 +32,14 @@ export class ImgadmError extends Error {
     ) {
         super(message);
     }
+}
+
+/** What goes wrong while an image is made. */
+export interface Meddling {
+    /** Called before each step; what it throws fails the step, and a promise holds it up. */
+    readonly before?: (step: ImgadmStep) => void | Promise<void>;
+    /** The connection breaks in the middle of the upload. */
+    readonly cutsUpload?: true;
 }
 
 interface Outcome {
@@ -71,28 +80,40 @@ export class ComputeNode {
     platform = '20230126T011510Z';
     /** The image's file before it is compressed. */
     data = Buffer.from('the file system of a machine, prepared to be an image\n');
-    /** Called before each step; what it throws fails the step, and a promise holds it up. */
-    before: ((step: ImgadmStep) => void | Promise<void>) | undefined;
-    /** The connection breaks in the middle of the upload. */
-    cutsUpload = false;
-    /** What it was last told. */
-    received: CreateImageParameters | undefined;
-    readonly #working = new Set<Promise<void>>();
+    /** By the uuid of the image that is made. */
+    readonly meddlings = new Map<unknown, Meddling>();
+    /** What it was told, by the uuid of the image. */
+    readonly received = new Map<unknown, CreateImageParameters>();
+    readonly #stopping = new AbortController();
+    /** What came of an image, by its uuid: '' or the error. */
+    readonly #working = new Map<unknown, Promise<string>>();
 
     /** Begins to make an image; how that ends, `outcome` is told. */
     work(vm: Vm | undefined, parameters: CreateImageParameters, outcome: Outcome): void {
-        this.received = parameters;
+        this.received.set(parameters.manifest.uuid, parameters);
         const work = this.#create(vm, parameters).then(
-            () => outcome.done(),
-            (err: unknown) => outcome.failed(errorText(err)),
+            () => '',
+            (err: unknown) => errorText(err),
         );
-        this.#working.add(work);
-        void work.finally(() => this.#working.delete(work));
+        this.#working.set(parameters.manifest.uuid, work);
+        void work.then((error) => {
+            if (error === '') {
+                outcome.done();
+            } else {
+                outcome.failed(error);
+            }
+        });
     }
 
-    /** Resolves once it has nothing to do any more. */
+    /** Resolves once nothing more is done for an image, with the error if there was one. */
+    async ended(uuid: string): Promise<string> {
+        return (await this.#working.get(uuid)) ?? 'It was not told to make this image.';
+    }
+
+    /** Ends what is held up, and resolves once it has nothing to do any more. */
     async stop(): Promise<void> {
-        await Promise.all(this.#working);
+        this.#stopping.abort();
+        await Promise.all(this.#working.values());
     }
 
     async #create(vm: Vm | undefined, parameters: CreateImageParameters): Promise<void> {
@@ -109,7 +130,7 @@ export class ComputeNode {
                 `cannot create image: maximum origin depth "${depth}" has been reached`,
             );
         }
-        await this.before?.('prepare');
+        await this.#before('prepare', parameters.manifest);
         const file = compression === 'gzip' ? gzipSync(this.data) : this.data;
         const sha1 = createHash('sha1').update(file).digest('hex');
         const manifest = {
@@ -117,6 +138,11 @@ export class ComputeNode {
             files: [{ sha1, size: file.length, compression }],
         };
         await this.#publish(url, manifest, { file, query: `compression=${compression}&sha1=${sha1}` });
+    }
+
+    async #before(step: ImgadmStep, { uuid }: Manifest): Promise<void> {
+        const { signal } = this.#stopping;
+        await unlessAborted(signal, Promise.resolve(this.meddlings.get(uuid)?.before?.(step)));
     }
 
     #manifest(vm: Vm, parent: Manifest, { manifest, incremental }: CreateImageParameters): Manifest {
@@ -147,15 +173,16 @@ export class ComputeNode {
         { file, query }: { file: Buffer; query: string },
     ): Promise<void> {
         const image = `/images/${String(manifest.uuid)}`;
-        await this.before?.('import');
+        await this.#before('import', manifest);
         await ask(url, 'POST', `${image}?action=import`, json(manifest));
         try {
-            await this.before?.('upload');
-            await ask(url, 'PUT', `${image}/file?${query}`, file, { cut: this.cutsUpload });
-            await this.before?.('activate');
+            await this.#before('upload', manifest);
+            const { cutsUpload: cut = false } = this.meddlings.get(manifest.uuid) ?? {};
+            await ask(url, 'PUT', `${image}/file?${query}`, file, { cut });
+            await this.#before('activate', manifest);
             await ask(url, 'POST', `${image}?action=activate`, json({}));
         } catch (err) {
-            await this.before?.('delete');
+            await this.#before('delete', manifest);
             await ask(url, 'DELETE', image);
             throw err;
         }

@@ -51,6 +51,8 @@ export class Datacenter {
     readonly vms = new Map<string, Vm>();
     readonly servers = new Map<string, ServerRecord>();
     readonly tasks = new Map<string, CnapiTask>();
+    /** Machines and servers that are gone once they have been asked for. */
+    readonly passing = new Set<string>();
     /** Works on the tasks of all servers. */
     readonly node = new ComputeNode();
     #vmapi: ServiceStandIn | undefined;
@@ -118,7 +120,7 @@ export class Datacenter {
                 },
             };
         }
-        const vm = this.vms.get(uuid);
+        const vm = this.#seen(this.vms, uuid);
         const owner = query.get('owner_uuid');
         return vm && (owner === null || owner === vm.owner_uuid) ? { body: vm } : notFound(`VM ${uuid}`);
     }
@@ -130,7 +132,7 @@ export class Datacenter {
             const task = this.tasks.get(id);
             return task ? { body: task } : notFound(`task ${id}`);
         }
-        const server = kind === 'servers' ? this.servers.get(id) : undefined;
+        const server = kind === 'servers' ? this.#seen(this.servers, id) : undefined;
         const [, vm] = /^\/vms\/([^/]+)\/images$/.exec(rest) ?? [];
         if (server && rest === '' && method === 'GET') {
             return { body: server };
@@ -139,6 +141,14 @@ export class Datacenter {
             return this.#queue(server, vm, request.body);
         }
         return notFound(path);
+    }
+
+    #seen<T>(all: Map<string, T>, uuid: string): T | undefined {
+        const one = all.get(uuid);
+        if (this.passing.has(uuid)) {
+            all.delete(uuid);
+        }
+        return one;
     }
 
     #queue(server: ServerRecord, uuid: string, body: unknown): ServiceReply {
