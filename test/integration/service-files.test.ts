@@ -1,13 +1,18 @@
 /** Files for service managers and what stands before the server, as the programs that read them judge (daemon.md §3). */
 import assert from 'node:assert/strict';
-import { spawnSync } from 'node:child_process';
-import { readFileSync } from 'node:fs';
+import { spawn, spawnSync } from 'node:child_process';
+import { once } from 'node:events';
+import { existsSync, readFileSync } from 'node:fs';
 import { mkdir, writeFile } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
+import { createInterface } from 'node:readline';
 import { skip } from '../support/skip';
 import { makeFolder } from '../support/server';
 
 const ROOT = resolve(__dirname, '../..');
+
+/** A level of bunyan. */
+const INFO = 30;
 
 /** A file of the repository with the placeholders of it replaced; all of them have to be known. */
 function rendered(path: string, values: Readonly<Record<string, string>>): string {
@@ -78,6 +83,42 @@ describe('Files for services', function () {
             assert.deepEqual(verify(), { code: 0, output: '' });
             await writeFile(service, text.replace('RestartSec=', 'RestartSeconds='));
             assert.match(verify().output, /RestartSeconds/, 'mistakes are found');
+        });
+    }
+
+    for (const [path, settings] of [
+        ['systemd/imgapi.service', { EXTRA_ARGS: [] }],
+        ['systemd/user/imgapi.service', { EXTRA_ARGS: ['--max-header-size', '64KiB'] }],
+    ] as const) {
+        it(`what is run by ${path}`, async () => {
+            const config = join(folder.path, 'imgapi.config.json');
+            await writeFile(
+                config,
+                JSON.stringify({ port: 0, authType: 'none', dataDir: join(folder.path, 'elsewhere') }),
+            );
+            const images = join(folder.path, path.replaceAll('/', '-'));
+            const line = /^ExecStart=(.*)$/m.exec(readFileSync(join(ROOT, path), 'utf8'))?.[1] ?? '';
+            // As systemd does it: a variable in braces is one word or a part of one, another one as many as are in it.
+            const [program = '', ...args] = line
+                .replace('/usr/local/bin/imgapi', join(ROOT, 'bin/imgapi'))
+                .split(' ')
+                .flatMap((word) => (word === '$EXTRA_ARGS' ? settings.EXTRA_ARGS : [word]))
+                .map((word) => word.replace('${CONFIG}', config).replace('${IMAGE_DIR}', images));
+            const server = spawn(program, args, { stdio: ['ignore', 'pipe', 'inherit'] });
+            const ended = once(server, 'exit');
+            try {
+                for await (const record of createInterface({ input: server.stdout })) {
+                    const { level, msg } = JSON.parse(record) as { level: number; msg: string };
+                    assert.ok(level >= INFO, record);
+                    if (msg === 'startup complete') {
+                        server.kill();
+                    }
+                }
+                assert.deepEqual(await ended, [0, null]);
+            } finally {
+                server.kill('SIGKILL');
+            }
+            assert.ok(existsSync(join(images, 'imgapi.db')));
         });
     }
 
