@@ -1,9 +1,9 @@
-/** AdminImportRemoteImage and ImportFromDatacenter, run by this server's own jobs (imports.md §4 and §5). */
+/** AdminImportRemoteImage, run by this server's own jobs (imports.md §4). */
 import assert from 'node:assert/strict';
 import { randomBytes } from 'node:crypto';
 import { once } from 'node:events';
 import type { ServerResponse } from 'node:http';
-import { assertError, at, FILE, ICON, OWNER, sha1, UNKNOWN, type Answer } from '../support/api';
+import { assertError, at, FILE, ICON, OWNER, sha1, UNKNOWN, type Answer, type Client } from '../support/api';
 import { CHANNELS } from '../support/channels';
 import { startedJob, untilEnded, untilJob } from '../support/jobs';
 import { LyingServer, pass, passing, type Spoiler } from '../support/lying-server';
@@ -326,7 +326,36 @@ describe('AdminImportRemoteImage', function () {
     });
 });
 
-describe('AdminImportRemoteImage with channels', () => {
+describe('Imports with channels', () => {
+    it('are judged by signature, uuid, channel and body, before anything of theirs', async () => {
+        const registry = await Registry.start({ channels: CHANNELS });
+        try {
+            const { client, anonymous } = registry;
+            const actions = ['import', 'import&source=x', 'import-remote&source=x', 'import-from-datacenter'];
+            for (const action of actions) {
+                // All of them, each wrong in one way fewer.
+                const ask = (by: Client, uuid: string, channel: string, body: string) =>
+                    by.request('POST', at(uuid, `?action=${action}&account=x&channel=${channel}`), {
+                        headers: { 'content-type': 'application/json' },
+                        body,
+                    });
+                assertError(await ask(anonymous, 'x', 'nope', '{'), 401, 'UnauthorizedError');
+                assertError(await ask(client, 'x', 'nope', '{'), 404, 'ResourceNotFound');
+                const channel = await ask(client, UNKNOWN, 'nope', '{');
+                assertError(channel, 422, 'ValidationFailed', 'channel:Invalid');
+                assertError(await ask(client, UNKNOWN, 'dev', '{'), 400, 'InvalidContent');
+                const answer = await ask(client, UNKNOWN, 'dev', '{}');
+                if (action === 'import-from-datacenter') {
+                    assertError(answer, 422, 'ValidationFailed', 'account:Invalid');
+                } else {
+                    assertError(answer, 403, 'OperatorOnly');
+                }
+            }
+        } finally {
+            await registry.stop();
+        }
+    });
+
     it('puts the image into the channel of the request, and asks the source for the one it names', async () => {
         const source = await Registry.start({ channels: CHANNELS });
         const target = await Registry.start({ ...LOOPBACK, channels: CHANNELS });

@@ -15,6 +15,7 @@ const SUB_USER = '3d8a7f0c-1111-4222-8333-5f5e5d5c5b5a';
 describe('The account directory', function () {
     let directory: OpenLdap;
     const open: Ufds[] = [];
+    const subjects: DirectoryClient[] = [];
 
     before(async function () {
         directory = await OpenLdap.start(this);
@@ -25,9 +26,20 @@ describe('The account directory', function () {
         await Promise.all(open.splice(0).map((ufds) => ufds.close()));
     });
 
+    after(() => {
+        assert.ok(subjects.length > 20);
+        for (const { log } of subjects) {
+            assert.ok(
+                !JSON.stringify(log).includes(directory.config.bindPassword),
+                'the password is not logged',
+            );
+        }
+    });
+
     async function subject(config: Record<string, unknown> = {}): Promise<DirectoryClient> {
         const made = new DirectoryClient({ ...directory.config, ...config });
         open.push(made.ufds);
+        subjects.push(made);
         await made.ufds.open();
         return made;
     }

@@ -1,25 +1,11 @@
 /** The client of an account directory by itself, for tests of what it does with good and bad ones. */
 import assert from 'node:assert/strict';
 import bunyan from 'bunyan';
-import { effectiveConfig } from '../../lib/config/validate';
 import { Ufds } from '../../lib/dc/ufds';
 import { ApiError } from '../../lib/errors';
 import { ACCOUNTS } from './openldap';
+import { configOf } from './remotes';
 import type { LogRecord } from './server';
-
-const DEFAULTS = {
-    port: 0,
-    address: '127.0.0.1',
-    maxSockets: 100,
-    mode: 'dc',
-    datacenterName: 'test',
-    authType: 'none',
-    storageTypes: ['local'],
-    databaseType: 'local',
-    placeholderImageLifespanDays: 7,
-    allowLocalCreateImageFromVm: false,
-    logLevel: 'info',
-};
 
 /** The client of an account directory as the server has it, with its log. */
 export class DirectoryClient {
@@ -38,8 +24,9 @@ export class DirectoryClient {
             streams: [{ type: 'raw', level: 'debug', stream: { write } }],
             serializers: { err: bunyan.stdSerializers.err },
         });
-        const { ufds } = effectiveConfig({
-            ...DEFAULTS,
+        const { ufds } = configOf({
+            mode: 'dc',
+            datacenterName: 'test',
             ufds: { bindDN: 'cn=root', bindPassword: 'x', ...config },
         });
         assert.ok(ufds);
