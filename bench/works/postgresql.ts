@@ -214,6 +214,7 @@ export async function postgresql(context: Context): Promise<Measure[]> {
             ['beside the bare query and bare node:http', own(costs.many), both, MOST],
         ];
         const others: Comparison[] = [
+            ['many stored against few', own(costs.many), own(costs.small), MOST_GROWTH],
             [
                 'with the database, many stored against few',
                 total(costs.many),
