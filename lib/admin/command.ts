@@ -29,6 +29,8 @@ export interface AdminEnvironment {
 /** What a command works with. */
 export interface CommandContext {
     readonly config: Config;
+    /** Path of the file that the configuration is from. */
+    readonly configFile: string;
     /** The flags given, each with its value; '' for those that take none. */
     readonly flags: ReadonlyMap<string, string>;
     /** What else was given. */

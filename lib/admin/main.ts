@@ -60,7 +60,8 @@ export async function runCommand(
     // The timers of what a command runs do not keep a process alive.
     const alive = setInterval(() => undefined, 60_000);
     try {
-        return await command.run({ config, flags, operands, output, log, environment });
+        const configFile = file ?? DEFAULT_CONFIG_FILE;
+        return await command.run({ config, configFile, flags, operands, output, log, environment });
     } finally {
         clearInterval(alive);
     }
