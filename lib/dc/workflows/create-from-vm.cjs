@@ -124,7 +124,7 @@ function awaitTask(job, done) {
 }
 
 /** Tells the image why there will be nothing of it, unless there is something of it by now. */
-function reportFailure(job, done) {
+function report(job, error, done) {
     var path = '/images/' + job.params.image_uuid;
     var hasChannels = Array.isArray(job.params.manifest && job.params.manifest.channels);
     var attempts = 10;
@@ -155,7 +155,7 @@ function reportFailure(job, done) {
                 query: { action: 'update', channel: (image.channels || [])[0] },
                 /* Not one that was completed since. */
                 ifMatch: headers && headers.etag,
-                body: { state: 'failed', error: errorOf(job) },
+                body: { state: 'failed', error: error },
             },
             reported
         );
@@ -171,23 +171,18 @@ function reportFailure(job, done) {
         }
         done(err, 'The image was told why it failed');
     }
+}
 
-    /** Of all that failed, the first is the reason. */
-    function errorOf(theJob) {
-        var results = theJob.chain_results;
-        var failed;
-        if (theJob.execution === 'canceled') {
-            return { code: 'JobCanceled', message: 'The job that was creating the image was canceled.' };
-        }
-        failed = (typeof results === 'string' ? JSON.parse(results) : results || []).filter(
-            function (result) {
-                return result.error;
-            }
-        )[0];
-        return failed
-            ? shownError(failed)
-            : { code: 'InternalError', message: 'The job failed without a reason.' };
-    }
+function reportFailure(job, done) {
+    /* Of all that failed, the first is the reason. */
+    var failed = (job.chain_results || []).filter(function (result) {
+        return result.error;
+    })[0];
+    report(
+        job,
+        failed ? shownError(failed) : { code: 'InternalError', message: 'The job failed without a reason.' },
+        done
+    );
 
     function shownError(result) {
         var error = result.error;
@@ -203,6 +198,10 @@ function reportFailure(job, done) {
     }
 }
 
+function reportCancel(job, done) {
+    report(job, { code: 'JobCanceled', message: 'The job that was creating the image was canceled.' }, done);
+}
+
 /** A job that has failed must not end well because what had to be done about it went well. */
 function fail(job, done) {
     done('The job failed');
@@ -213,7 +212,7 @@ module.exports = {
     version: '8.0.0',
     /* Longer than all tasks together: their own timeouts tell more. */
     timeout: 4200,
-    helpers: requests,
+    helpers: Object.assign({ report: report }, requests),
     chain: [
         {
             name: 'vmapi.get_vm_server',
@@ -253,7 +252,7 @@ module.exports = {
             timeout: 300,
             retry: 1,
             modules: { restify: 'restify' },
-            body: reportFailure,
+            body: reportCancel,
         },
     ],
 };
