@@ -30,8 +30,6 @@ describe('CreateImageFromVm by a workflow', function () {
     let workflow: { uuid: string; chain: { name: string; timeout: number }[]; [member: string]: unknown };
     let origin: string;
     let serverUuid: string;
-    /** What is to happen at a step on the compute node, by the uuid of the image. */
-    const happenings = new Map<string, (step: ImgadmStep) => void | Promise<void>>();
     let images = 0;
     before(async function () {
         wfapi = await WorkflowService.start(this);
@@ -97,19 +95,16 @@ describe('CreateImageFromVm by a workflow', function () {
     const ended = (job: string): Promise<ShownJob> => untilEnded(registry.client, job, WITHIN);
     const imageNow = async (uuid: string): Promise<FailedImage> =>
         (await registry.client.get(at(uuid))).manifest;
+    /** What is to happen at each step on the compute node. */
+    const meddle = (uuid: string, before: (step: ImgadmStep) => void | Promise<void>): void => {
+        datacenter.node.meddlings.set(uuid, { before });
+    };
     /** The image after a job for it that fails. */
     const failed = async (image: string, fields: object = {}): Promise<FailedImage> => {
         const job = await ended(await create(image, fields));
         assert.equal(job.execution, 'failed', JSON.stringify(job));
         return imageNow(image);
     };
-
-    before(() => {
-        datacenter.node.before = async (step) => {
-            const { uuid } = datacenter.node.received?.manifest ?? {};
-            await happenings.get(String(uuid))?.(step);
-        };
-    });
 
     it('makes an image', async () => {
         const uuid = await placeholder();
@@ -122,7 +117,7 @@ describe('CreateImageFromVm by a workflow', function () {
             ['active', 'zone-dataset', 'smartos', sha1],
         );
         assert.ok(manifest.published_at);
-        const { received } = datacenter.node;
+        const received = datacenter.node.received.get(uuid);
         assert.deepEqual(
             [received?.imgapi_url, received?.compression, received?.max_origin_depth],
             [registry.url, 'gzip', 5],
@@ -137,7 +132,7 @@ describe('CreateImageFromVm by a workflow', function () {
 
     it('tells the image what the compute node says, be it as JSON or ever so long', async () => {
         const uuid = await placeholder();
-        happenings.set(uuid, () => {
+        meddle(uuid, () => {
             throw new ImgadmError('PrepareImageError', 'the script failed');
         });
         assert.deepEqual(await failed(uuid).then(({ state, error }) => ({ state, error })), {
@@ -145,7 +140,7 @@ describe('CreateImageFromVm by a workflow', function () {
             error: { code: 'PrepareImageError', message: 'the script failed' },
         });
         const other = await placeholder();
-        happenings.set(other, () => {
+        meddle(other, () => {
             throw new Error(`begin ${'x'.repeat(50_000)} end`);
         });
         const { error } = await failed(other);
@@ -155,14 +150,14 @@ describe('CreateImageFromVm by a workflow', function () {
 
     it('leaves an image alone that has gone, or that is active', async () => {
         const gone = await placeholder();
-        happenings.set(gone, async () => {
+        meddle(gone, async () => {
             assert.equal((await registry.client.delete(at(gone))).status, 204);
             throw new ImgadmError('Error', 'failed after that');
         });
         const job = await ended(await create(gone));
         assert.equal(job.onerror_results?.[0]?.result, 'The image is gone');
         const { uuid } = await registry.plantImage({ owner: ADMIN });
-        happenings.set(uuid, () => {
+        meddle(uuid, () => {
             throw new ImgadmError('Error', 'it is another image');
         });
         const image = await failed(uuid);
@@ -185,7 +180,7 @@ describe('CreateImageFromVm by a workflow', function () {
         const canceled = new Promise<void>((resolve) => {
             release = resolve;
         });
-        happenings.set(uuid, async (step) => {
+        meddle(uuid, async (step) => {
             if (step === 'prepare') {
                 await canceled;
                 throw new ImgadmError('Error', 'too late');
@@ -209,7 +204,7 @@ describe('CreateImageFromVm by a workflow', function () {
         });
         const slow = async (): Promise<string> => {
             const uuid = await placeholder();
-            happenings.set(uuid, (step) => (step === 'prepare' ? over : undefined));
+            meddle(uuid, (step) => (step === 'prepare' ? over : undefined));
             return uuid;
         };
         const [one, two] = [await slow(), await slow()];
