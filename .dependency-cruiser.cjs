@@ -12,7 +12,7 @@ const layers = [
     [
         '^lib/config',
         '^lib/signing/',
-        '^lib/(abort|errors|foreign-error|header-value|manifest|constants|log|clock|fault|version|nesting)\\.ts$',
+        '^lib/(abort|errors|foreign-error|header-value|manifest|constants|log|recent-log|fluentd|clock|fault|version|nesting)\\.ts$',
     ],
 ];
 

@@ -14,6 +14,7 @@ import {
 import { takePassedSockets } from './lib/config/activation';
 import { parseArguments, unknownOptionsMessage, type RunArguments } from './lib/config/arguments';
 import { endpointsOf, type PassedSocket } from './lib/config/listen';
+import { insecurities } from './lib/config/insecurities';
 import { usage } from './lib/config/usage';
 import { createLog, logVerbosity, type ServerLog } from './lib/log';
 import { VERSION } from './lib/version';
@@ -23,6 +24,7 @@ import { Listening } from './lib/workers/listening';
 import type { Settings } from './lib/workers/message';
 import { Parent, workerCount } from './lib/workers/parent';
 import { SingleProcess } from './lib/workers/single';
+import { sayTracing, TRACING } from './lib/workers/tracing';
 import { WorkerProcess } from './lib/workers/worker';
 
 /** Exit codes (config.md §5). */
@@ -50,10 +52,13 @@ function load(log: ServerLog | undefined, args: RunArguments): LoadedSettings {
     });
     const verbosity = logVerbosity(config.logLevel, debug);
     const told = log ?? createLog({ name: 'imgapi', ...verbosity });
+    if (config.admin) {
+        told.sink.keepRecent();
+    }
     told.info({ defaultsPath: DEFAULTS_FILE }, 'load config defaults');
     told.info({ configPath: file ?? DEFAULT_CONFIG_FILE }, 'load config path');
     told.info({ config: JSON.stringify(censorConfig(config, mayBeSecretName)) }, 'loaded config');
-    warnings.forEach((warning) => told.warn(warning));
+    [...warnings, ...insecurities(config)].forEach((warning) => told.warn(warning));
     return { config, verbosity, log: told };
 }
 
@@ -117,6 +122,11 @@ async function runAlone(settings: Settings, log: ServerLog, place: Place): Promi
     const app = await startApp({ config, log, processes, certificates });
     sayWhere(place, log);
     log.info('startup complete');
+    let isTracing = false;
+    process.on('SIGUSR2', () => {
+        isTracing = !isTracing;
+        sayTracing(log, isTracing);
+    });
     process.on('SIGHUP', () => {
         if (!certificates) {
             log.info('nothing of the configuration can be loaded again while the process runs');
@@ -148,6 +158,7 @@ async function runParent(settings: Settings, log: ServerLog, place: Place): Prom
         onListening: () => sayWhere(place, log),
     });
     process.on('SIGHUP', () => parent.roll());
+    process.on('SIGUSR2', () => parent.toggleTracing());
     endOnSignals(
         log,
         () => parent.stop(),
@@ -182,6 +193,10 @@ async function runWorker(): Promise<void> {
     const { config, verbosity, certificates } = await worker.settings;
     const log = createLog({ name: 'imgapi', ...verbosity });
     endOnFault(log);
+    worker.answer(TRACING, (on) => {
+        log.setTracing(on);
+        return null;
+    });
     try {
         const { startApp } = await import('./lib/app.js');
         running = { app: await startApp({ config, log, processes: worker, certificates }), log };
@@ -221,8 +236,8 @@ function main(): void {
     // Uploads leave a buffer behind for every chunk. Freed by V8 in the background, they count as garbage for so long
     // that it collects the whole heap every few dozen MB: a sixth of an upload's CPU time.
     setFlagsFromString('--no-concurrent-array-buffer-sweeping');
-    // It is no reason to end, from the very beginning.
-    process.on('SIGHUP', () => undefined);
+    // They are no reason to end, from the very beginning.
+    process.on('SIGHUP', () => undefined).on('SIGUSR2', () => undefined);
     if (cluster.isWorker) {
         void runWorker();
         return;

@@ -91,6 +91,9 @@ export async function startApp({ config, log, processes, certificates }: AppPart
         }
     };
     try {
+        if (config.fluentd_host !== undefined && config.fluentd_host !== '') {
+            log.sendEvents(config.fluentd_host);
+        }
         const traffic = new Traffic();
         const series = showsRequests(config) ? new RequestSeries() : undefined;
         const metrics = config.admin && (await openMetrics(traffic));
@@ -242,7 +245,10 @@ export async function startApp({ config, log, processes, certificates }: AppPart
                 log,
                 series,
                 metrics,
-                images: records,
+                images,
+                imageCounts: records,
+                storages,
+                sink: log.sink,
                 jobs: workflowService ? undefined : database.jobs,
             }),
         );

@@ -4,6 +4,8 @@ import { fstatSync, openSync, writeSync } from 'node:fs';
 import Module, { createRequire } from 'node:module';
 import { inspect } from 'node:util';
 import { censorLine } from './config/censor';
+import { FluentdStream } from './fluentd';
+import { RecentLog } from './recent-log';
 
 /** Pending text beyond which a write does not wait for the end of the turn, in characters. */
 const BATCH = 256 * 1024;
@@ -49,6 +51,7 @@ export class LogSink {
     /** The last line out is not ended: what followed was dropped. */
     #torn = false;
     #closed = false;
+    #recent: RecentLog | undefined;
 
     constructor(fd: number, writeBytes: WriteBytes = writeSync) {
         this.#fd = fd;
@@ -65,6 +68,15 @@ export class LogSink {
                 this.#drainUnlessRetrying();
             });
         }
+    }
+
+    /** Keeps the newest records from now on, to be looked at. */
+    keepRecent(): void {
+        this.#recent ??= new RecentLog();
+    }
+
+    get recent(): RecentLog | undefined {
+        return this.#recent;
     }
 
     /** Characters that are not written yet. */
@@ -84,6 +96,7 @@ export class LogSink {
 
     /** Adds a line to the pending ones. Gives whether their writing has yet to be scheduled. */
     #add(line: string): boolean {
+        this.#recent?.add(line);
         if (this.#closed) {
             return false;
         }
@@ -292,11 +305,17 @@ function callerPosition(): { file: string; line: number; func?: string } | undef
     return file === undefined ? undefined : { file, line: Number(line), ...(func !== undefined && { func }) };
 }
 
+/** How much is logged. */
+export interface Verbosity {
+    /** A bunyan level name or number. */
+    readonly level: string | number;
+    /** Adds the source position to each record; slow. */
+    readonly source: boolean;
+}
+
 export interface LogOptions {
     name: string;
-    /** A bunyan level name or number. */
     level: string | number;
-    /** Adds the source position to each record; slow. */
     source?: boolean;
     /** A file to append to, or standard output (the default). */
     destination?: string;
@@ -317,7 +336,16 @@ function unblockedStdout(): number {
 /** The root log: a bunyan logger with a way to write complete lines beside it. */
 export interface ServerLog extends Logger {
     readonly sink: LogSink;
+    /** From now on this much is logged, unless {@link ServerLog.setTracing} has it log all. */
+    setVerbosity(verbosity: Verbosity): void;
+    /** Logs all, with source positions; or as much as before. */
+    setTracing(on: boolean): void;
+    /** Sends trace events to fluentd on this host. */
+    sendEvents(host: string): void;
 }
+
+/** Where the records of the log itself are among its streams. */
+const OWN_STREAM = 0;
 
 /**
  * Makes the log of the process.
@@ -329,6 +357,9 @@ export interface ServerLog extends Logger {
  */
 export function createLog(options: LogOptions): ServerLog {
     const { name, level, source = false, destination = 'stdout' } = options;
+    let verbosity: Verbosity = { level, source };
+    let isTracing = false;
+    let hasSource = source;
     const sink = new LogSink(destination === 'stdout' ? unblockedStdout() : openSync(destination, 'a'));
     const records = {
         write: (record: object) => {
@@ -336,7 +367,7 @@ export function createLog(options: LogOptions): ServerLog {
             const line = {
                 ...record,
                 ...(time instanceof Date && { time: toIso(time) }),
-                ...(source && { src: callerPosition() }),
+                ...(hasSource && { src: callerPosition() }),
             };
             sink.writeLine(censorLine(serialize(line)));
             if (level >= bunyan.FATAL) {
@@ -350,14 +381,31 @@ export function createLog(options: LogOptions): ServerLog {
         // Raw records, because bunyan spends half of its time on the date when it writes them itself.
         streams: [{ type: 'raw', level: level as Logger.LogLevel, stream: records }],
     });
-    return Object.assign(logger, { sink });
+    const apply = (): void => {
+        hasSource = isTracing || verbosity.source;
+        logger.levels(OWN_STREAM, isTracing ? bunyan.TRACE : (verbosity.level as Logger.LogLevel));
+    };
+    return Object.assign(logger, {
+        sink,
+        setVerbosity: (wanted: Verbosity) => {
+            verbosity = wanted;
+            apply();
+        },
+        setTracing: (on: boolean) => {
+            isTracing = on;
+            apply();
+        },
+        sendEvents: (host: string) => {
+            const onDropped = (count: number) =>
+                logger.warn({ count }, 'trace events were dropped while fluentd could not be reached');
+            const stream = new FluentdStream({ host, onDropped });
+            logger.addStream({ type: 'raw', level: bunyan.DEBUG, stream });
+        },
+    });
 }
 
 /** The level and source positions that `logLevel` and the number of -d flags ask for (config.md §5). */
-export function logVerbosity(
-    logLevel: string | number,
-    debug: number,
-): { level: string | number; source: boolean } {
+export function logVerbosity(logLevel: string | number, debug: number): Verbosity {
     const level = debug === 0 ? logLevel : debug === 1 ? 'debug' : 'trace';
     const tracing = bunyan.resolveLevel(level as Logger.LogLevel) <= bunyan.TRACE;
     return { level, source: debug === 0 ? tracing : debug >= 3 };

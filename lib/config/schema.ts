@@ -229,7 +229,10 @@ const properties: Record<string, KeySchema> = {
         'Proxy for calls to remote image repositories, such as `http://user:password@proxy.example.com:3128`. ' +
             'Files by URL are fetched without it.',
     ),
-    fluentd_host: reserved(optionalText('a host name', 'Where trace events were sent; no longer used.')),
+    fluentd_host: optionalText(
+        'a host name, or "" for none',
+        'Host of a fluentd, to whose port 24224 the begin and end of every request are told, for trace viewers.',
+    ),
     sapi_service: optionalText(
         'a host name',
         'Host of SAPI, for `imgapi-manta-setup` and `imgapi-external-manta-setup`.',

@@ -275,6 +275,7 @@ export interface Config {
     instanceUuid?: string;
     serverUuid?: string;
     serviceName?: string;
+    fluentd_host?: string;
     jobs: JobsConfig;
     /** The workflow service of the datacenter; without it jobs run in this server. */
     wfapi?: WfapiConfig;

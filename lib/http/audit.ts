@@ -105,6 +105,10 @@ export class Audit {
             member('remotePort', call.remotePort) +
             `,"latency":${latency},"secure":${'encrypted' in req.socket}` +
             (error instanceof Error ? member('err', { name: error.name, message: error.message }) : '') +
+            // The status was sent before it came to that.
+            (error instanceof Error && res.headersSent && res.statusCode < 400
+                ? member('streamError', error.message)
+                : '') +
             `,"req":{"method":"${call.method}"` +
             member('url', call.url) +
             (call.search !== '' ? member('query', call.query.values) : ',"query":{}') +

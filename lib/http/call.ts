@@ -20,8 +20,8 @@ export interface Identity {
     hostname: string;
 }
 
-/** A longer request id is replaced by one of ours. */
-const LONGEST_REQUEST_ID = 512;
+/** Request ids that are taken over from clients; any other is replaced by one of ours. */
+const REQUEST_ID = /^[A-Za-z0-9._:-]{1,128}$/;
 
 /** How long a client whose upload was refused may go on sending before the connection is closed, in ms. */
 const LINGER = 2000;
@@ -42,6 +42,10 @@ const FORMATS: Record<string, { format: Format; type: string }> = {
 };
 const JSON_FORMAT = { format: 'json', type: 'application/json' } as const;
 
+function givenId(header: string | string[] | undefined): string | undefined {
+    return typeof header === 'string' && REQUEST_ID.test(header) ? header : undefined;
+}
+
 /** A request and its answer, on restify's objects. */
 export class HttpCall implements Call {
     readonly state: CallState = {};
@@ -53,6 +57,8 @@ export class HttpCall implements Call {
     /** Headers of the answer, for the audit record. */
     sentHeaders: Headers = {};
     version2 = false;
+    /** What its end is told with, if its begin was told (trace-events.ts). */
+    event: { readonly name: string; readonly req_seq: number } | undefined;
     /** Of the client, also after it has gone. Behind a proxy its port is not known. */
     readonly remoteAddress: string | undefined;
     readonly remotePort: number | undefined;
@@ -74,8 +80,7 @@ export class HttpCall implements Call {
         readonly req: Request,
         readonly res: Response,
     ) {
-        const id = req.headers['request-id'] ?? req.headers['x-request-id'];
-        this.id = typeof id === 'string' && id !== '' && id.length <= LONGEST_REQUEST_ID ? id : randomUUID();
+        this.id = givenId(req.headers['request-id']) ?? givenId(req.headers['x-request-id']) ?? randomUUID();
         const forwarded = forwardedAddress(req.socket, req.headers);
         this.remoteAddress = forwarded ?? req.socket.remoteAddress;
         this.remotePort = forwarded === undefined ? req.socket.remotePort : undefined;

@@ -11,6 +11,7 @@ import { HttpCall, type Identity } from './call';
 import type { RequestGate } from './request-gate';
 import { Registry, type Miss, type Rows } from './registry';
 import { seriesName } from './series-name';
+import { traceBegin, traceEnd } from './trace-events';
 import { acceptsVersion2 } from './version';
 
 export interface HttpServerParts {
@@ -59,6 +60,7 @@ async function handle(
     try {
         const route = select(rows, call);
         call.setRoute(route, parameter);
+        traceBegin(call, route);
         call.negotiate();
         call.version2 = acceptsVersion2(call.headers, call.method, call.path);
         if (gate && route.unlimited !== true) {
@@ -159,6 +161,9 @@ export function createHttpServer(parts: HttpServerParts): Server {
     const ended = (call: HttpCall): void => {
         const duration = Math.round(performance.now() - call.started);
         traffic.requests--;
+        if (call.event) {
+            traceEnd(call);
+        }
         audit.write(call, duration);
         series?.count(
             seriesName(call.matchedRoute),

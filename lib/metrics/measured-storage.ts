@@ -8,6 +8,7 @@ import type {
     StorageCapabilities,
     StorageDriver,
     StorageExports,
+    StorageSpace,
 } from '../storage/driver';
 import { ApiError } from '../errors';
 import type { StorageType } from '../manifest';
@@ -31,6 +32,7 @@ export class MeasuredStorage implements StorageDriver {
     readonly capabilities: StorageCapabilities;
     readonly exports?: StorageExports;
     readonly presign?: (key: string, options: PresignOptions) => Promise<string>;
+    readonly space?: () => Promise<StorageSpace>;
 
     constructor(
         private readonly driver: StorageDriver,
@@ -41,6 +43,9 @@ export class MeasuredStorage implements StorageDriver {
         this.capabilities = driver.capabilities;
         if (driver.exports) {
             this.exports = driver.exports;
+        }
+        if (driver.space) {
+            this.space = driver.space.bind(driver);
         }
         if (driver.presign) {
             this.presign = driver.presign.bind(driver);

@@ -14,6 +14,8 @@ export interface ServerReadings {
     readonly processes: number;
     readonly images: Readonly<Record<string, number>> | undefined;
     readonly jobs: Readonly<Record<string, number>> | undefined;
+    /** Bytes that a storage has room for, where it can tell. */
+    readonly free: Readonly<Record<string, number>>;
     /** Whether each can be used. */
     readonly dependencies: Readonly<Record<string, boolean>>;
 }
@@ -154,7 +156,7 @@ export class ServerMetrics implements StorageObserver {
 export async function serverText(all: readonly ProcessMetrics[], server: ServerReadings): Promise<string> {
     const registry = new Registry();
     const registers = [registry];
-    const { version, mode, processes, images, jobs, dependencies } = server;
+    const { version, mode, processes, images, jobs, free, dependencies } = server;
     new Gauge({ name: 'imgapi_info', help: 'Always 1', labelNames: ['version', 'mode'], registers }).set(
         { version, mode },
         1,
@@ -166,6 +168,7 @@ export async function serverText(all: readonly ProcessMetrics[], server: ServerR
     };
     counted('imgapi_images', 'Images by their state', 'state', images);
     counted('imgapi_jobs', 'Jobs by what has become of them', 'execution', jobs);
+    counted('imgapi_storage_free_bytes', 'Bytes that the storage has room for', 'storage', free);
     const up = Object.entries(dependencies).map(([name, isUp]): [string, number] => [name, isUp ? 1 : 0]);
     counted(
         'imgapi_dependency_up',

@@ -128,6 +128,13 @@ export class ExportRefused extends Error {
     override readonly name = 'ExportRefused';
 }
 
+/** In bytes. */
+export interface StorageSpace {
+    readonly total: number;
+    /** What this server may still use. */
+    readonly free: number;
+}
+
 export interface StorageDriver {
     readonly type: StorageType;
     /**
@@ -141,6 +148,8 @@ export interface StorageDriver {
     close(): Promise<void>;
     /** Resolves if the storage can be used. */
     check(): Promise<void>;
+    /** How much room there is; absent where nobody can tell. */
+    space?(): Promise<StorageSpace>;
     /**
      * Receives an object without putting it under its key. On rejection nothing is left behind, and the source is closed. The source
      * may be the body of a reader; the chunks of any other one are held, so their memory must not be used again.

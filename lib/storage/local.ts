@@ -1,7 +1,18 @@
 /** Objects as files below one folder of the local disk (storage.md §1 and §4). */
 import { randomUUID } from 'node:crypto';
 import type { BigIntStats } from 'node:fs';
-import { access, constants, copyFile, link, mkdir, open, readdir, rename, stat } from 'node:fs/promises';
+import {
+    access,
+    constants,
+    copyFile,
+    link,
+    mkdir,
+    open,
+    readdir,
+    rename,
+    stat,
+    statfs,
+} from 'node:fs/promises';
 import { basename, dirname, join, resolve } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import type {
@@ -12,6 +23,7 @@ import type {
     StageOptions,
     StorageCapabilities,
     StorageDriver,
+    StorageSpace,
 } from './driver';
 import { faultPoint } from '../fault';
 import { assertKey, assertPrefix, isKeySegment, NAME_WITH_ID, unfinishedKey } from './key';
@@ -87,6 +99,11 @@ class LocalStorage implements StorageDriver {
         for (const folder of this.#folders) {
             await onDisk(access(folder, constants.R_OK | constants.W_OK | constants.X_OK));
         }
+    }
+
+    async space(): Promise<StorageSpace> {
+        const { bsize, blocks, bavail } = await onDisk(statfs(this.#root));
+        return { total: bsize * blocks, free: bsize * bavail };
     }
 
     async stage(

@@ -11,6 +11,10 @@ export class Answers {
         this.#handlers.set(name, handler as (question: unknown) => unknown);
     }
 
+    knows(name: string): boolean {
+        return this.#handlers.has(name);
+    }
+
     /** The answer of this process; never rejects. */
     async give(name: string, question: unknown): Promise<Gathered<unknown>> {
         const { pid } = process;

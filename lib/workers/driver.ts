@@ -20,6 +20,9 @@ export function topic<Question, Answer>(name: string): Topic<Question, Answer> {
     return { name };
 }
 
+/** The newest records of the log of all processes, as lines of JSON, oldest first. Asked of whoever gathers that log. */
+export const RECENT_LOG = topic<{ level: number; last: number }, string[]>('recent-log');
+
 /** What one process said; or why it said nothing. */
 export type Gathered<Answer> =
     { readonly pid: number; readonly answer: Answer } | { readonly pid: number; readonly failure: string };

@@ -1,13 +1,14 @@
 /** What parent and workers say to each other, over the channel that Node.js gives them. */
 import type { Certificates } from '../config/certificates';
 import type { Config } from '../config/types';
+import type { Verbosity } from '../log';
 import type { Gathered } from './driver';
 
 /** What a worker is started with: checked by the parent, so that a worker that takes the place of another one gets the same. */
 export interface Settings {
     readonly config: Config;
     /** How much is logged. */
-    readonly verbosity: { readonly level: string | number; readonly source: boolean };
+    readonly verbosity: Verbosity;
     /** There if it listens by TLS. Workers may not be allowed to read the files. */
     readonly certificates?: Certificates;
 }

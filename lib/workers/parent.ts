@@ -1,16 +1,17 @@
 import cluster from 'node:cluster';
 import { availableParallelism } from 'node:os';
 import { setTimeout as sleep } from 'node:timers/promises';
-import type { LogLevel } from 'bunyan';
 import { endpointsOf, type PassedSocket } from '../config/listen';
 import type { ClusterConfig } from '../config/types';
 import type { ServerLog } from '../log';
-import type { PermitSource } from './driver';
+import { Answers } from './answers';
+import { RECENT_LOG, type PermitSource } from './driver';
 import { Distribution } from './distribution';
 import { Gatherings } from './gatherings';
 import type { Listening, ListeningChange } from './listening';
 import type { FromWorker, Settings } from './message';
 import { PermitPool } from './permit-pool';
+import { sayTracing, TRACING } from './tracing';
 import { WorkerHandle } from './worker-handle';
 
 /** A worker that was up for less than this has died at once, in ms. */
@@ -60,6 +61,9 @@ export class Parent {
     readonly #distribution = new Distribution();
     readonly #workers = new Map<WorkerHandle, PermitSource>();
     readonly #gatherings = new Gatherings();
+    /** Of what only the parent knows. */
+    readonly #answers = new Answers();
+    #isTracing = false;
     /** Starts the workers that are missing, some time after one has died. */
     #refill: NodeJS.Timeout | undefined;
     #settings: Settings;
@@ -75,6 +79,10 @@ export class Parent {
         this.#options = options;
         this.#log = options.log;
         this.#pool = new PermitPool(settings.config.limits);
+        this.#answers.set(
+            RECENT_LOG,
+            ({ level, last }) => options.log.sink.recent?.newest(level, last) ?? [],
+        );
         cluster.setupPrimary({
             args: process.argv.slice(2),
             // What Node.js itself says when it has to end goes where that of the parent would.
@@ -146,6 +154,20 @@ export class Parent {
         if (worker.standing !== 'leaving') {
             this.#distribution.add(worker);
         }
+        if (this.#isTracing) {
+            this.#trace([worker]);
+        }
+    }
+
+    /** Has all processes log all there is, or as much as before again. */
+    toggleTracing(): void {
+        this.#isTracing = !this.#isTracing;
+        sayTracing(this.#log, this.#isTracing);
+        this.#trace([...this.#workers.keys()].filter(({ upSince }) => upSince !== undefined));
+    }
+
+    #trace(workers: readonly WorkerHandle[]): void {
+        void this.#gatherings.gather(workers, TRACING.name, this.#isTracing);
     }
 
     #hasEnded(worker: WorkerHandle, ending: { code: number | null; signal: NodeJS.Signals | null }): void {
@@ -187,9 +209,12 @@ export class Parent {
                 const others = [...this.#workers.keys()].filter(
                     (worker) => worker !== from && worker.upSince !== undefined,
                 );
-                void this.#gatherings
-                    .gather(others, about, question, within)
-                    .then((gathered) => from.send({ kind: 'gathered', id, gathered }));
+                void Promise.all([
+                    this.#gatherings.gather(others, about, question, within),
+                    this.#answers.knows(about) ? this.#answers.give(about, question) : undefined,
+                ]).then(([gathered, own]) =>
+                    from.send({ kind: 'gathered', id, gathered: own ? [...gathered, own] : gathered }),
+                );
                 break;
             }
             case 'answer':
@@ -321,7 +346,7 @@ export class Parent {
         if (this.#settings !== next) {
             this.#settings = next;
             this.#diedAtOnce = 0;
-            this.#log.level(next.verbosity.level as LogLevel);
+            this.#log.setVerbosity(next.verbosity);
             if (limits.requests > 0) {
                 this.#pool.setLimits(limits);
             }

@@ -131,7 +131,7 @@ describe('the admin listener', () => {
         const wrong = await fetch(`${url}/healthz`, { method: 'POST', body: 'x' });
         assert.equal(wrong.status, 405);
         assert.equal(wrong.headers.get('allow'), 'GET, HEAD');
-        for (const path of ['/nothing', '/images', '/healthz/', '/__proto__', '/constructor', '/%2e%2e/']) {
+        for (const path of ['/nothing', '/images', '/healthz/', '/__proto__', '/constructor', '/..%2f']) {
             const answer = await fetch(url + path);
             assert.equal(answer.status, 404, path);
             assert.equal(((await answer.json()) as { code: string }).code, 'ResourceNotFound');

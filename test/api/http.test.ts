@@ -123,10 +123,24 @@ describe('HTTP: every request', () => {
         it('take any request id for an upload', async () => {
             const { uuid } = await registry.client.create();
             const answer = await registry.client.put(at(uuid, '/file?compression=none'), FILE, {
-                'x-request-id': '../../abc',
+                'x-request-id': 'no.uuid:at-all_1',
             });
             assert.equal(answer.status, 200, answer.text);
-            assert.equal(answer.headers['x-request-id'], '../../abc');
+            assert.equal(answer.headers['x-request-id'], 'no.uuid:at-all_1');
+        });
+
+        it('take no request id that could be something else, and answers without a route have one, too', async () => {
+            for (const id of ['../../abc', 'a b', 'x'.repeat(129), '"quoted"', '']) {
+                for (const path of ['/ping', '/no/such/path']) {
+                    const answer = await registry.anonymous.get(path, { 'x-request-id': id });
+                    assert.match(String(answer.headers['x-request-id']), /^[0-9a-f-]{36}$/, id);
+                }
+            }
+            const both = { 'request-id': '', 'x-request-id': 'second' };
+            assert.equal(
+                (await registry.anonymous.get('/no/such/path', both)).headers['x-request-id'],
+                'second',
+            );
         });
 
         it('have the date once', async () => {

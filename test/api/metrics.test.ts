@@ -124,6 +124,7 @@ describe('metrics', () => {
                 database: 1,
                 'storage:local': 1,
             });
+            assert.match(text, /^imgapi_storage_free_bytes\{storage="local"\} \d+/m);
             assert.match(text, /^imgapi_uploads_in_flight 0$/m);
             assert.match(text, /^imgapi_requests_in_flight 0$/m);
             assert.match(text, new RegExp(`^imgapi_received_bytes_total (?!0$)\\d+$`, 'm'));

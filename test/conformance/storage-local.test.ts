@@ -59,6 +59,11 @@ describe('local storage on disk (storage.md §1, §4)', () => {
         return targets.filter((target) => target.startsWith(dataDir)).length;
     }
 
+    it('tells how much room there is', async () => {
+        const { total, free } = await driver.space!();
+        assert.ok(total > free && free > 0, `${free} of ${total}`);
+    });
+
     it('makes the folders for images and archive', async () => {
         assert.deepEqual((await readdir(dataDir)).sort(), ['archive', 'images']);
     });

@@ -1,8 +1,7 @@
 import type Logger from 'bunyan';
 import type { ImageStore, JobStore } from '../../db/driver';
+import { SparingValue } from './sparing-value';
 
-/** ms for which numbers are used again. */
-const FRESH = 10_000;
 /** ms that the database has. */
 const WITHIN = 2000;
 
@@ -20,44 +19,20 @@ export interface CountsParts {
     log: Logger;
 }
 
-/** How much there is of what the database holds; counted now and then, however often somebody asks. */
+/** How much there is of what the database holds. */
 export class DatabaseCounts {
-    #running: Promise<Counts> | undefined;
-    #last: { at: number; counts: Counts } | undefined;
+    readonly #counts: SparingValue<Counts>;
 
-    constructor(private readonly parts: CountsParts) {}
+    constructor({ images, jobs, log }: CountsParts) {
+        const count = async (): Promise<Counts> => ({
+            images: await images.countByState(),
+            jobs: await jobs?.countByExecution(),
+        });
+        this.#counts = new SparingValue('images and jobs', count, log);
+    }
 
     /** Within 2 s; never rejects. */
     async get(): Promise<Counts> {
-        if (this.#last && performance.now() - this.#last.at < FRESH) {
-            return this.#last.counts;
-        }
-        this.#running ??= this.#count();
-        let timer: NodeJS.Timeout | undefined;
-        const late = new Promise<Counts>((resolve) => {
-            timer = setTimeout(() => resolve({ images: undefined, jobs: undefined }), WITHIN);
-        });
-        try {
-            return await Promise.race([this.#running, late]);
-        } finally {
-            clearTimeout(timer);
-        }
-    }
-
-    async #count(): Promise<Counts> {
-        const { images, jobs, log } = this.parts;
-        try {
-            const counts = {
-                images: await images.countByState(),
-                jobs: await jobs?.countByExecution(),
-            };
-            this.#last = { at: performance.now(), counts };
-            return counts;
-        } catch (err) {
-            log.debug({ err }, 'images and jobs could not be counted');
-            return { images: undefined, jobs: undefined };
-        } finally {
-            this.#running = undefined;
-        }
+        return (await this.#counts.get(WITHIN)) ?? { images: undefined, jobs: undefined };
     }
 }

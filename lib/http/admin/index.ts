@@ -1,26 +1,37 @@
 /** What those who watch the server can look at, and where (daemon.md §4, metrics-and-extras.md §1). */
 import type Logger from 'bunyan';
 import type { Health } from '../../api/health';
-import { isLoopback } from '../../config/loopback';
 import type { Config } from '../../config/types';
 import type { RequestSeries } from '../../metrics/request-series';
 import type { ServerMetrics } from '../../metrics/server-metrics';
-import type { Processes } from '../../workers/driver';
+import type { Images } from '../../images/images';
+import type { LogSink } from '../../log';
+import type { StorageSet } from '../../storage/driver';
+import { RECENT_LOG, type Processes } from '../../workers/driver';
 import type { Identity } from '../call';
 import { DatabaseCounts, type CountsParts } from './counts';
 import { healthzPage, readyzPage } from './health-pages';
+import { logsPage } from './logs-page';
 import { MetricsPages } from './metrics-pages';
+import { answerStatus } from './process-status';
 import { WatchServer, type Page } from './server';
+import { statusPage } from './status';
+import { StorageUsage } from './storage-usage';
 
 /** Where metrics are in a datacenter: its monitoring looks for them there. */
 const DATACENTER_PORT = 8881;
 
-export interface WatchParts extends CountsParts {
+export interface WatchParts extends Omit<CountsParts, 'images'> {
     config: Config;
     health: Health;
     processes: Processes;
     identity: Identity;
     log: Logger;
+    images: Images;
+    imageCounts: CountsParts['images'];
+    storages: StorageSet;
+    /** Keeps the newest records, if this process is the one that does. */
+    sink: LogSink;
     /** What is counted of requests; undefined if nobody looks at it. */
     series: RequestSeries | undefined;
     /** What else is measured, for the admin listener. */
@@ -68,36 +79,47 @@ export async function openWatchServers(parts: WatchParts): Promise<() => Promise
 type Open = (pages: Record<string, Page>, port: number, address: string, key: string) => Promise<number>;
 
 async function openAll(parts: WatchParts & { series: RequestSeries }, open: Open): Promise<void> {
-    const { config, health, processes, series, metrics, log } = parts;
+    const { config, health, processes, series, metrics, identity, imageCounts, jobs, sink, log } = parts;
     const { serverText } = metrics ? await import('../../metrics/server-metrics.js') : {};
+    const counts = new DatabaseCounts({ images: imageCounts, jobs, log });
     const pages = new MetricsPages({
         config,
         processes,
         series,
         server: metrics && serverText && { metrics, text: serverText },
         health,
-        counts: new DatabaseCounts(parts),
+        counts,
+        storages: parts.storages.all(),
     });
     if (config.mode === 'dc' && config.adminIp !== undefined && config.adminIp !== '') {
-        await open({ '/metrics': pages.requests }, DATACENTER_PORT, config.adminIp, 'adminIp');
+        await open({ '/metrics': pages.requestsPage }, DATACENTER_PORT, config.adminIp, 'adminIp');
     }
     if (!config.admin) {
         return;
     }
+    answerStatus(processes);
+    const { recent } = sink;
+    if (recent) {
+        processes.answer(RECENT_LOG, ({ level, last }) => recent.newest(level, last));
+    }
+    const usage = new StorageUsage({
+        records: () => parts.images.records(),
+        storages: parts.storages.all(),
+        log,
+    });
     const { port, address } = config.admin;
     const actual = await open(
-        { '/healthz': healthzPage(health), '/readyz': readyzPage(health), '/metrics': pages.all },
+        {
+            '/': statusPage({ config, processes, identity, health, counts, usage, metrics: pages }),
+            '/healthz': healthzPage(health),
+            '/readyz': readyzPage(health),
+            '/metrics': pages.allPage,
+            '/logs': logsPage(processes),
+        },
         port,
         address,
         'admin.port',
     );
     const host = address.includes(':') ? `[${address}]` : address;
     log.info(`Health, metrics and status at <http://${host}:${actual}/>.`);
-    if (!isLoopback(address)) {
-        log.warn(
-            { address },
-            'the admin listener is not on a loopback address: whoever reaches it sees requests, log records and the ' +
-                'state of this server',
-        );
-    }
 }

@@ -3,6 +3,7 @@ import type { Config } from '../../config/types';
 import { addCounts, requestText, type RequestCounts, type RequestSeries } from '../../metrics/request-series';
 import type { ProcessMetrics, ServerMetrics, serverText } from '../../metrics/server-metrics';
 import { VERSION } from '../../version';
+import type { StorageDriver } from '../../storage/driver';
 import { topic, type Processes } from '../../workers/driver';
 import type { DatabaseCounts } from './counts';
 import type { Page, PageAnswer } from './server';
@@ -23,6 +24,7 @@ export interface MetricsParts {
     server: { metrics: ServerMetrics; text: typeof serverText } | undefined;
     health: Health;
     counts: DatabaseCounts;
+    storages: readonly StorageDriver[];
 }
 
 export class MetricsPages {
@@ -39,6 +41,17 @@ export class MetricsPages {
         return gathered.flatMap((one) => ('answer' in one ? [one.answer] : []));
     }
 
+    /** Requests that have ended in all processes, and those of them that were answered with a fault of the server. */
+    async totals(): Promise<{ total: number; failed: number }> {
+        const totals = { total: 0, failed: 0 };
+        for (const { labels, counts } of (await this.#gather(false)).flatMap(({ requests }) => requests)) {
+            const count = counts.reduce((sum, one) => sum + one, 0);
+            totals.total += count;
+            totals.failed += Number(labels[3]) >= 500 ? count : 0;
+        }
+        return totals;
+    }
+
     #requestText(measured: readonly Measured[]): string {
         const { datacenterName, instanceUuid, serverUuid, serviceName, metrics } = this.parts.config;
         return requestText(
@@ -53,16 +66,29 @@ export class MetricsPages {
         );
     }
 
+    async #freeSpace(): Promise<Record<string, number>> {
+        const spaces = await Promise.all(
+            this.parts.storages.map(async (storage): Promise<[string, number | undefined]> => [
+                storage.type,
+                (await storage.space?.().catch(() => undefined))?.free,
+            ]),
+        );
+        return Object.fromEntries(
+            spaces.filter((entry): entry is [string, number] => entry[1] !== undefined),
+        );
+    }
+
     /** GET /metrics in a datacenter: the two series of requests, and nothing else. */
-    readonly requests: Page = async () => answer(this.#requestText(await this.#gather(false)));
+    readonly requestsPage: Page = async () => answer(this.#requestText(await this.#gather(false)));
 
     /** GET /metrics on the admin listener. */
-    readonly all: Page = async () => {
+    readonly allPage: Page = async () => {
         const { config, server, health, counts } = this.parts;
-        const [measured, { findings }, counted] = await Promise.all([
+        const [measured, { findings }, counted, free] = await Promise.all([
             this.#gather(true),
             health.all(),
             counts.get(),
+            this.#freeSpace(),
         ]);
         const isUp = Object.entries(findings).map(([name, finding]): [string, boolean] => [
             name,
@@ -75,6 +101,7 @@ export class MetricsPages {
                 mode: config.mode,
                 processes: measured.length,
                 ...counted,
+                free,
                 dependencies: Object.fromEntries(isUp),
             },
         );

@@ -1,0 +1,63 @@
+import type Logger from 'bunyan';
+import type { RawImage, StorageType } from '../../manifest';
+import type { StorageDriver, StorageSpace } from '../../storage/driver';
+import { SparingValue } from './sparing-value';
+
+/** ms that somebody who asks waits for it: it takes a look at every record. */
+const PATIENCE = 500;
+
+/** What images have in one storage, by their records. */
+export interface Usage {
+    readonly files: number;
+    /** Bytes. */
+    readonly size: number;
+}
+
+export interface StorageUse {
+    readonly type: StorageType;
+    /** Undefined while it is counted for the first time. */
+    readonly usage: Usage | undefined;
+    readonly space: StorageSpace | undefined;
+}
+
+export interface StorageUsageParts {
+    records: () => AsyncIterable<RawImage>;
+    storages: readonly StorageDriver[];
+    log: Logger;
+}
+
+const NOTHING: Usage = { files: 0, size: 0 };
+
+/** How much is in each storage. */
+export class StorageUsage {
+    readonly #storages: readonly StorageDriver[];
+    readonly #usage: SparingValue<ReadonlyMap<string, Usage>>;
+
+    constructor({ records, storages, log }: StorageUsageParts) {
+        this.#storages = storages;
+        this.#usage = new SparingValue('the files of images', () => count(records()), log);
+    }
+
+    /** Soon; never rejects. */
+    async get(): Promise<StorageUse[]> {
+        const byType = await this.#usage.get(PATIENCE);
+        return Promise.all(
+            this.#storages.map(async (storage) => ({
+                type: storage.type,
+                usage: byType && (byType.get(storage.type) ?? NOTHING),
+                space: await storage.space?.().catch(() => undefined),
+            })),
+        );
+    }
+}
+
+async function count(records: AsyncIterable<RawImage>): Promise<Map<string, Usage>> {
+    const byType = new Map<string, Usage>();
+    for await (const { files = [], icon } of records) {
+        for (const { stor = 'local', size } of icon ? [...files, icon] : files) {
+            const usage = byType.get(stor) ?? NOTHING;
+            byType.set(stor, { files: usage.files + 1, size: usage.size + size });
+        }
+    }
+    return byType;
+}
