@@ -29,7 +29,7 @@ describe('the status page', function () {
     async function opened(
         url: string,
         look: (page: Page) => Promise<void>,
-        { width = 1280, scheme = 'light' as 'light' | 'dark' } = {},
+        { width = 1280, scheme = 'light' }: { width?: number; scheme?: 'light' | 'dark' } = {},
     ): Promise<void> {
         const page = await browser.newPage({ viewport: { width, height: 900 }, colorScheme: scheme });
         const requested: string[] = [];
