@@ -19,10 +19,14 @@ import { usage } from './lib/config/usage';
 import { createLog, logVerbosity, type ServerLog } from './lib/log';
 import { VERSION } from './lib/version';
 import { CertificateSource } from './lib/workers/certificate-source';
-import { writePortFile } from './lib/workers/files';
+import { reportStart, startInBackground } from './lib/workers/daemon';
+import type { Gathered } from './lib/workers/driver';
+import { writePidFile, writePortFile } from './lib/workers/files';
+import { QUIET, whenIdle } from './lib/workers/idle-exit';
 import { Listening } from './lib/workers/listening';
 import type { Settings } from './lib/workers/message';
 import { Parent, workerCount } from './lib/workers/parent';
+import { assertWritable, becomeUser, futureUser } from './lib/workers/privileges';
 import { SingleProcess } from './lib/workers/single';
 import { sayTracing, TRACING } from './lib/workers/tracing';
 import { WorkerProcess } from './lib/workers/worker';
@@ -68,6 +72,7 @@ function configure(args: RunArguments): LoadedSettings {
     } catch (err) {
         const log = createLog({ name: 'imgapi', level: 'info' });
         log.error({ err }, 'error starting up');
+        reportStart({ failure: err instanceof Error ? err.message : String(err) });
         return exit(log, EXIT_START);
     }
 }
@@ -114,6 +119,21 @@ function sayWhere({ listening, args }: Place, log: ServerLog): void {
     }
 }
 
+/** Ends the server when there has been nothing to do for as long as it is to wait (`serviceTimeout`). */
+function endWhenIdle(
+    { config }: Settings,
+    log: ServerLog,
+    ask: () => Promise<readonly Gathered<unknown>[]>,
+    stop: () => Promise<void>,
+): void {
+    if (config.serviceTimeout > 0) {
+        whenIdle(config.serviceTimeout, ask, () => {
+            log.info({ serviceTimeout: config.serviceTimeout }, 'stopping, because there is nothing to do');
+            void stop().then(() => exit(log, 0));
+        });
+    }
+}
+
 /** A server of one process. */
 async function runAlone(settings: Settings, log: ServerLog, place: Place): Promise<void> {
     const { config, certificates } = settings;
@@ -127,6 +147,13 @@ async function runAlone(settings: Settings, log: ServerLog, place: Place): Promi
         isTracing = !isTracing;
         sayTracing(log, isTracing);
     });
+    reportStart({ started: true });
+    endWhenIdle(
+        settings,
+        log,
+        () => processes.gather(QUIET, null),
+        () => app.stop(),
+    );
     process.on('SIGHUP', () => {
         if (!certificates) {
             log.info('nothing of the configuration can be loaded again while the process runs');
@@ -165,8 +192,16 @@ async function runParent(settings: Settings, log: ServerLog, place: Place): Prom
         () => parent.kill(),
     );
     if (!(await parent.start())) {
+        reportStart({ failure: 'no worker could start; the log has the reason' });
         exit(log, EXIT_START);
     }
+    reportStart({ started: true });
+    endWhenIdle(
+        settings,
+        log,
+        () => parent.quiet(),
+        () => parent.stop(),
+    );
 }
 
 /** One of several workers: it ends when the parent says so, or has gone. */
@@ -220,14 +255,28 @@ async function run(args: RunArguments): Promise<void> {
     endOnFault(log);
     try {
         const passed = passedSockets(args);
+        const { config } = loaded;
+        const user = futureUser(config.user);
+        if (args.pidFile !== undefined) {
+            writePidFile(args.pidFile);
+        }
         const certificates = new CertificateSource(log);
         const settings = withCertificates(loaded, { passed, certificates, args });
-        const listening = new Listening((err) => log.error({ err }, 'a connection could not be accepted'));
-        await listening.open(endpointsOf(settings.config, passed), settings.config);
+        const listening = new Listening(
+            (err) => log.error({ err }, 'a connection could not be accepted'),
+            user,
+        );
+        await listening.open(endpointsOf(config, passed), config);
+        if (user) {
+            becomeUser(user);
+            log.info({ user: user.name, uid: user.uid, gid: user.gid }, 'root is given up');
+        }
+        assertWritable({ dataDir: config.dataDir, databaseDir: config.databaseDir });
         const place = { listening, passed, certificates, args };
-        await (workerCount(settings.config.cluster) === 1 ? runAlone : runParent)(settings, log, place);
+        await (workerCount(config.cluster) === 1 ? runAlone : runParent)(settings, log, place);
     } catch (err) {
         log.error({ err }, 'error starting up');
+        reportStart({ failure: err instanceof Error ? err.message : String(err) });
         exit(log, EXIT_START);
     }
 }
@@ -242,7 +291,8 @@ function main(): void {
         void runWorker();
         return;
     }
-    const args = parseArguments(process.argv.slice(2));
+    const argv = process.argv.slice(2);
+    const args = parseArguments(argv);
     switch (args.kind) {
         case 'help':
             process.stdout.write(usage());
@@ -261,7 +311,11 @@ function main(): void {
             process.exitCode = EXIT_USAGE;
             break;
         case 'run':
-            void run(args);
+            if (args.daemonize) {
+                void startInBackground(__filename, argv).then((code) => process.exit(code));
+            } else {
+                void run(args);
+            }
             break;
     }
 }

@@ -12,6 +12,7 @@ import { createWorkflowService, openAccountDirectory } from './dc/index';
 import { PrepareScriptFolder } from './dc/prepare-scripts';
 import { ApiError } from './errors';
 import { openWatchServers, showsRequests } from './http/admin/index';
+import { Cors } from './http/cors';
 import { Listener } from './http/listener';
 import { RequestGate } from './http/request-gate';
 import { createHttpServer } from './http/server';
@@ -35,6 +36,7 @@ import { LocalSpool } from './storage/local-spool';
 import { preferredObjectStore } from './storage/select';
 import { VERSION } from './version';
 import type { Processes } from './workers/driver';
+import { QUIET } from './workers/idle-exit';
 
 const systemClock: Clock = { now: () => Date.now(), uuid: () => randomUUID() };
 
@@ -79,7 +81,11 @@ export interface AppParts {
  */
 export async function startApp({ config, log, processes, certificates }: AppParts): Promise<App> {
     const clock = systemClock;
-    const identity = { serverName: config.serverName ?? `IMGAPI/${VERSION}`, hostname: hostname() };
+    const identity = {
+        serverName: config.serverName ?? `IMGAPI/${VERSION}`,
+        hostname: hostname(),
+        ...((config.cors ?? '') !== '' && { cors: new Cors(config.cors ?? '') }),
+    };
     const closers: (() => Promise<void>)[] = [];
     const closeAll = async () => {
         for (let close = closers.pop(); close; close = closers.pop()) {
@@ -255,6 +261,14 @@ export async function startApp({ config, log, processes, certificates }: AppPart
         const { limits } = config;
         const plain = new Listener(app, { identity, limits, log });
         const secure = certificates && new Listener(app, { identity, limits, certificates, log });
+        const listeners = secure ? [plain, secure] : [plain];
+        let jobsSeen = performance.now();
+        processes.answer(QUIET, () => {
+            if (engine.running > 0) {
+                jobsSeen = performance.now();
+            }
+            return Math.min(performance.now() - jobsSeen, ...listeners.map(({ quiet }) => quiet));
+        });
         health.ready();
         processes.serve((socket, isSecure) => (isSecure && secure ? secure : plain).serve(socket));
         return {
@@ -263,11 +277,7 @@ export async function startApp({ config, log, processes, certificates }: AppPart
                     health.stopping();
                 }
                 processes.leave();
-                await Promise.all(
-                    [plain, ...(secure ? [secure] : [])].map((listener) =>
-                        listener.stop(limits.gracefulStop, patience),
-                    ),
-                );
+                await Promise.all(listeners.map((listener) => listener.stop(limits.gracefulStop, patience)));
                 await closeAll();
             },
             setCertificates: (next) => secure?.setCertificates(next),

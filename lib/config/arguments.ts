@@ -25,6 +25,8 @@ export interface RunArguments {
     /** Do not listen by https. */
     readonly withoutTls?: true;
     readonly portFile?: string;
+    readonly pidFile?: string;
+    readonly daemonize?: true;
 }
 
 export type Arguments =
@@ -45,7 +47,11 @@ export function parseArguments(argv: readonly string[]): Arguments {
         return { kind: 'unknown', options: [...parsed.unknown] };
     }
     const given = givenKeys(parsed);
-    const problem = parsed.problems[0] ?? wrongTarget(parsed.positionals) ?? wrongValue(parsed, given);
+    const problem =
+        parsed.problems[0] ??
+        contradiction(parsed) ??
+        wrongTarget(parsed.positionals) ??
+        wrongValue(parsed, given);
     if (problem !== undefined) {
         return { kind: 'invalid', message: problem };
     }
@@ -59,6 +65,7 @@ function runArguments({ flags, positionals }: ParsedOptions, given: readonly Giv
     const last = (name: OptionName): string | undefined => flags.get(name)?.at(-1);
     const file = last('file');
     const portFile = last('port-file');
+    const pidFile = last('pid-file');
     const [uri] = positionals;
     const target = uri === undefined ? undefined : parseTarget(uri);
     const fromTarget = Object.entries(target?.settings ?? {}).map(([key, value]) => ({
@@ -75,7 +82,15 @@ function runArguments({ flags, positionals }: ParsedOptions, given: readonly Giv
         ...(target?.fd !== undefined && { fd: target.fd }),
         ...(flags.has('no-ssl') && { withoutTls: true }),
         ...(portFile !== undefined && { portFile }),
+        ...(pidFile !== undefined && { pidFile }),
+        ...(flags.has('daemonize') && { daemonize: true }),
     };
+}
+
+function contradiction({ flags }: ParsedOptions): string | undefined {
+    return flags.has('daemonize') && flags.has('foreground')
+        ? '--daemonize and --foreground are given, and only one of them can be'
+        : undefined;
 }
 
 function wrongTarget([uri, extra]: readonly string[]): string | undefined {

@@ -257,6 +257,21 @@ const properties: Record<string, KeySchema> = {
         expected: 'an absolute path',
         description: 'Folder of the local database. Absent: `dataDir`.',
     },
+    user: text(
+        'the name of a user',
+        'Started as root, the server becomes this user as soon as it listens and has read keys and certificates. For ' +
+            '`SIGHUP` that user has to be able to read the certificates.',
+    ),
+    serviceTimeout: timeOrNever(
+        0,
+        'The server ends with exit code 0 when it has had neither a connection nor a job for this long; 0 means never. ' +
+            'For sockets of a service manager, which starts it again.',
+    ),
+    cors: optionalText(
+        '"*", or origins such as "https://example.com" with commas between them',
+        'Pages of these origins may use the API in a browser, which learns that from headers of every answer. It is no ' +
+            'access control. Absent or empty: none.',
+    ),
     listen: listenBlock,
     tls: tlsBlock,
     permitInsecure: flag('Permit `authType` `none` on an address that other machines reach.', false),

@@ -263,6 +263,12 @@ export interface Config {
     storageTypes: StorageType[];
     manta?: MantaConfig;
     s3?: S3Config;
+    /** Who to become. */
+    user?: string;
+    /** Ends after this time without work, in ms; 0 means never. */
+    serviceTimeout: number;
+    /** Origins whose pages may use the API, with commas between them; empty means none. */
+    cors?: string;
     listen: ListenConfig;
     tls: TlsConfig;
     limits: LimitsConfig;

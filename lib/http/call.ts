@@ -9,6 +9,7 @@ import { ApiError } from '../errors';
 import type { Traffic } from '../metrics/traffic';
 import { certificateOf } from './client-certificate';
 import { compacted } from './compact';
+import type { Cors } from './cors';
 import { forwardedAddress, originOf } from './origin';
 import { announcedLength, ClientGone, hasUnreadBody, readStream, readValue } from './body';
 import { signedBody } from './signed-body';
@@ -18,6 +19,8 @@ export interface Identity {
     /** Value of the Server header. */
     serverName: string;
     hostname: string;
+    /** There if pages of other origins may use the API. */
+    cors?: Cors | undefined;
 }
 
 /** Request ids that are taken over from clients; any other is replaced by one of ours. */
@@ -316,6 +319,7 @@ export class HttpCall implements Call {
             'x-request-id': this.id,
             'x-response-time': Math.round(performance.now() - this.started),
             'x-server-name': this.identity.hostname,
+            ...this.identity.cors?.headers(this.req.headers.origin),
             ...headers,
         });
     }

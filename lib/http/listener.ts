@@ -46,6 +46,9 @@ function answerParserError(err: NodeJS.ErrnoException, socket: Socket, identity:
             `x-request-id: ${crypto.randomUUID()}`,
             'x-response-time: 0',
             `x-server-name: ${identity.hostname}`,
+            ...Object.entries(identity.cors?.headers(undefined) ?? {}).map(
+                ([name, value]) => `${name}: ${value}`,
+            ),
             'Connection: close',
             '',
             body,
@@ -105,6 +108,7 @@ export class Listener {
     readonly #sockets = new Set<AnsweringSocket>();
     readonly #log: Logger;
     #stopping = false;
+    #quietSince = performance.now();
     /** Nothing is served any more. */
     #stopped = false;
 
@@ -181,14 +185,17 @@ export class Listener {
             return;
         }
         this.#accepted.add(socket);
-        socket.once('close', () => this.#accepted.delete(socket));
+        socket.once('close', () => {
+            this.#accepted.delete(socket);
+            this.#quietSince = performance.now();
+        });
         this.#server.emit('connection', socket);
         socket.resume();
     }
 
-    /** How many connections are open. */
-    get connections(): number {
-        return this.#accepted.size;
+    /** For how long there has been no connection, in ms; 0 while there is one. */
+    get quiet(): number {
+        return this.#accepted.size > 0 ? 0 : performance.now() - this.#quietSince;
     }
 
     /** New connections get these certificates; those that there are go on with theirs. */

@@ -133,6 +133,15 @@ function hostGuard(): (host: string | undefined) => boolean {
     };
 }
 
+/** Tells a browser that it may send a request of another origin's page; false if it did not ask that. */
+function answerPreflight(call: HttpCall, { cors }: Identity): boolean {
+    if (!cors || call.method !== 'OPTIONS' || call.headers['access-control-request-method'] === undefined) {
+        return false;
+    }
+    call.sendEmpty(204, cors.preflight);
+    return true;
+}
+
 /**
  * The HTTP application: restify, with its routes from the table. Listeners hand it their requests.
  *
@@ -178,7 +187,7 @@ export function createHttpServer(parts: HttpServerParts): Server {
         traffic.requests++;
         res.on('error', brokenAnswer);
         if (isGoodHost(req.headers.host)) {
-            return undefined;
+            return answerPreflight(call, identity) ? false : undefined;
         }
         res.once('close', () => ended(call));
         call.fail(

@@ -113,6 +113,11 @@ export class JobEngine implements JobService {
         clearInterval(this.#renewals);
     }
 
+    /** How many jobs this process works on. */
+    get running(): number {
+        return this.#held.size;
+    }
+
     assertAvailable(task?: string): void {
         // Jobs are rows of the database: writing them says whether it can be reached.
         if (task !== undefined && !this.#definitions.has(task)) {

@@ -33,11 +33,18 @@ export function groupId(name: string): number {
     return Number(gid);
 }
 
+export interface UserIds {
+    readonly name: string;
+    readonly uid: number;
+    /** Of its own group. */
+    readonly gid: number;
+}
+
 /** Numbers of a user and its group. @throws Error if there is none of that name */
-export function userIds(name: string): { uid: number; gid: number } {
+export function userIds(name: string): UserIds {
     const [, , uid, gid] = entry('passwd', name) ?? [];
     if (uid === undefined || gid === undefined) {
         throw new Error(`There is no user "${name}" on this machine; "user" needs one that exists.`);
     }
-    return { uid: Number(uid), gid: Number(gid) };
+    return { name, uid: Number(uid), gid: Number(gid) };
 }

@@ -15,6 +15,20 @@ function writeWhole(path: string, text: string): void {
     });
 }
 
+/** Writes the number of this process. @throws Error if it cannot */
+export function writePidFile(path: string): void {
+    try {
+        writeWhole(path, `${process.pid}\n`);
+    } catch (err) {
+        throw new Error(
+            `The number of the process cannot be written into ${path}: ${(err as Error).message}`,
+            {
+                cause: err,
+            },
+        );
+    }
+}
+
 /** Writes the port that the server listens on. @throws Error if it cannot, or there is none */
 export function writePortFile(path: string, port: number | undefined): void {
     if (port === undefined) {

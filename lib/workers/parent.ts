@@ -7,7 +7,9 @@ import type { ServerLog } from '../log';
 import { Answers } from './answers';
 import { RECENT_LOG, type PermitSource } from './driver';
 import { Distribution } from './distribution';
+import type { Gathered } from './driver';
 import { Gatherings } from './gatherings';
+import { QUIET } from './idle-exit';
 import type { Listening, ListeningChange } from './listening';
 import type { FromWorker, Settings } from './message';
 import { PermitPool } from './permit-pool';
@@ -362,6 +364,14 @@ export class Parent {
             worker.kill();
         }, worker.settings.config.limits.gracefulStop + OVERDUE);
         void worker.ended.then(() => clearTimeout(overdue));
+    }
+
+    /** For how long each worker has had nothing to do. */
+    async quiet(): Promise<Gathered<unknown>[]> {
+        const workers = [...this.#workers.keys()];
+        return this.#started
+            ? this.#gatherings.gather(workers, QUIET.name, null)
+            : [{ pid: process.pid, failure: 'it is starting' }];
     }
 
     /** Has all workers finish what is under way, and end (`limits.gracefulStop`). */
