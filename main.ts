@@ -138,7 +138,7 @@ function endWhenIdle(
 async function runAlone(settings: Settings, log: ServerLog, place: Place): Promise<void> {
     const { config, certificates } = settings;
     const { startApp } = await import('./lib/app.js');
-    const processes = new SingleProcess(config.limits, place.listening);
+    const processes = new SingleProcess(config, place.listening);
     const app = await startApp({ config, log, processes, certificates });
     sayWhere(place, log);
     log.info('startup complete');

@@ -196,7 +196,10 @@ export async function startApp({ config, log, processes, certificates }: AppPart
             traffic,
             series,
             ...(config.limits.requests > 0 && {
-                gate: new RequestGate((holder) => processes.permits(holder)),
+                gate: new RequestGate((holder) => processes.permits(holder, 'all')),
+            }),
+            ...(config.tls.requests > 0 && {
+                tlsGate: new RequestGate((holder) => processes.permits(holder, 'tls')),
             }),
         });
 

@@ -6,7 +6,7 @@
 import { ACTION } from './api/parameters';
 import type { Route } from './api/route';
 import { authenticate, imageUuid, plainParameters } from './api/steps';
-import type { AuthConfig, Config, LimitsConfig } from './config/types';
+import type { AuthConfig, Config, LimitsConfig, TlsConfig } from './config/types';
 import type { ErrorCode } from './errors';
 import { docsRoutes } from './routes/docs';
 import { fileRoutes } from './routes/files';
@@ -74,11 +74,12 @@ export const routes: readonly Route[] = rows.map((row) => {
 export type RouteConfig = Pick<Config, 'mode' | 'channels' | 'authType'> & {
     readonly auth: Pick<AuthConfig, 'reads' | 'hideUnpublished' | 'roles' | 'replayWindow'>;
     readonly limits: Pick<LimitsConfig, 'requests'>;
+    readonly tls?: Pick<TlsConfig, 'requests'>;
 };
 
 /** The routes that a server with this configuration has, as they are there. */
 export function existingRoutes(config: RouteConfig): Route[] {
-    const { mode, channels, authType, auth, limits } = config;
+    const { mode, channels, authType, auth, limits, tls } = config;
     const hasRoles = Object.keys(auth.roles).length > 0;
     return rows
         .filter(
@@ -93,7 +94,7 @@ export function existingRoutes(config: RouteConfig): Route[] {
                 unknown: verifies && auth.replayWindow !== undefined,
                 // Whoever has a role may read.
                 forbidden: verifies && hasRoles && row.auth === 'strict' && row.role !== 'read',
-                limited: limits.requests > 0,
+                limited: limits.requests > 0 || (tls?.requests ?? 0) > 0,
             });
         });
 }

@@ -183,6 +183,13 @@ export const serverOptions = [
         help: 'Most requests under way at once; the next ones wait. 0 means any number.',
     },
     {
+        name: 'tls-listen-limit',
+        value: 'NUMBER',
+        key: 'tls.requests',
+        kind: 'number',
+        help: 'Most requests by https under way at once, among those of --listen-limit. 0 means any number.',
+    },
+    {
         name: 'read-timeout',
         value: 'TIME',
         key: 'limits.readTimeout',

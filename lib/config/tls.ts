@@ -1,5 +1,5 @@
 /** The block `tls` of the configuration: how the server listens by https (daemon.md §1). */
-import { port, text, time, timeOrNever, type KeySchema } from './key-schema';
+import { count, port, text, time, timeOrNever, type KeySchema } from './key-schema';
 import type { TlsConfig } from './types';
 
 const file = (description: string): KeySchema => text('the path of a PEM file', description);
@@ -18,6 +18,13 @@ export const tlsBlock: KeySchema = {
         key: file('PEM file of the private key. Absent: it is in the file of the certificate.'),
         clientCa: file(
             'PEM file of authorities. Clients by `https` then need a certificate that one of them has signed.',
+        ),
+        requests: count(
+            0,
+            1_000_000,
+            'Most requests by `https` under way at once, in all workers together; 0 means any number. They count among ' +
+                '`limits.requests` as well, and wait in the same way.',
+            0,
         ),
         keepAlive: timeOrNever(undefined, '`limits.tcpKeepAlive` for `https`, if it differs.'),
         readTimeout: time(undefined, '`limits.readTimeout` for `https`, if it differs.'),

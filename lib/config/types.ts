@@ -148,6 +148,8 @@ export interface TlsConfig {
     key?: string;
     /** Authorities one of which has to have signed the certificates of clients; without it they need none. */
     clientCa?: string;
+    /** Most requests under way at once, in all workers together; 0 means any number. */
+    requests: number;
     keepAlive?: number;
     readTimeout?: number;
     writeTimeout?: number;

@@ -26,6 +26,8 @@ export interface HttpServerParts {
     series?: RequestSeries | undefined;
     /** Lets requests in where there is a limit to them. */
     gate?: RequestGate | undefined;
+    /** Lets requests by TLS in, besides. */
+    tlsGate?: RequestGate | undefined;
 }
 
 function select(rows: Rows, call: HttpCall): Route {
@@ -55,7 +57,7 @@ async function handle(
     call: HttpCall,
     rows: Rows,
     parameter: string,
-    gate: RequestGate | undefined,
+    gates: readonly RequestGate[],
 ): Promise<void> {
     try {
         const route = select(rows, call);
@@ -63,10 +65,12 @@ async function handle(
         traceBegin(call, route);
         call.negotiate();
         call.version2 = acceptsVersion2(call.headers, call.method, call.path);
-        if (gate && route.unlimited !== true) {
-            const turn = gate.enter(call.res);
-            if (turn) {
-                await turn;
+        if (route.unlimited !== true) {
+            for (const gate of gates) {
+                const turn = gate.enter(call.res);
+                if (turn) {
+                    await turn;
+                }
             }
         }
         await run(call, route);
@@ -149,13 +153,16 @@ function answerPreflight(call: HttpCall, { cors }: Identity): boolean {
  * audit record; nothing a request does reaches restify's own error handling.
  */
 export function createHttpServer(parts: HttpServerParts): Server {
-    const { services, routes, identity, sink, traffic, series, gate } = parts;
+    const { services, routes, identity, sink, traffic, series, gate, tlsGate } = parts;
     const callOf = (req: Request & { [CALL]?: HttpCall }, res: Response): HttpCall =>
         (req[CALL] ??= new HttpCall(services, identity, traffic, req, res));
 
+    const plainGates = gate ? [gate] : [];
+    const secureGates = tlsGate ? [tlsGate, ...plainGates] : plainGates;
     const registry = new Registry(routes, {
         found: (rows, parameter) => (req, res, next) => {
-            void handle(callOf(req, res), rows, parameter, gate).then(() => next());
+            const gates = 'encrypted' in req.socket ? secureGates : plainGates;
+            void handle(callOf(req, res), rows, parameter, gates).then(() => next());
         },
         missed: (miss) => (req, res, next) => {
             answerMiss(miss, callOf(req, res));

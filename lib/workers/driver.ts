@@ -49,9 +49,13 @@ export interface Processes {
     serve(serve: (socket: Socket, secure: boolean) => void): void;
     /** This process wants no more connections. Those that are on their way already may still come. */
     leave(): void;
-    /** Where this process gets the permits for its requests (`limits.requests`). */
-    permits(holder: PermitHolder): PermitSource;
+    /** Where this process gets the permits for its requests (`limits.requests`, `tls.requests`). */
+    permits(holder: PermitHolder, kind: PermitKind): PermitSource;
 }
+
+/** Which limit a permit is of: that of all requests, or that of requests by TLS (`tls.requests`). */
+export const PERMIT_KINDS = ['all', 'tls'] as const;
+export type PermitKind = (typeof PERMIT_KINDS)[number];
 
 /** ms that the processes have for an answer, unless the one who asks says otherwise. */
 export const ANSWER_WITHIN = 2000;

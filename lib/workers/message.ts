@@ -2,7 +2,7 @@
 import type { Certificates } from '../config/certificates';
 import type { Config } from '../config/types';
 import type { Verbosity } from '../log';
-import type { Gathered } from './driver';
+import type { Gathered, PermitKind } from './driver';
 
 /** What a worker is started with: checked by the parent, so that a worker that takes the place of another one gets the same. */
 export interface Settings {
@@ -21,9 +21,9 @@ export type ToWorker =
     | { readonly kind: 'serve'; readonly secure: boolean }
     | { readonly kind: 'ask'; readonly id: number; readonly about: string; readonly question: unknown }
     | { readonly kind: 'gathered'; readonly id: number; readonly gathered: readonly Gathered<unknown>[] }
-    | { readonly kind: 'grant'; readonly count: number }
-    | { readonly kind: 'refuse'; readonly id: number }
-    | { readonly kind: 'tighten'; readonly on: boolean };
+    | { readonly kind: 'grant'; readonly pool: PermitKind; readonly count: number }
+    | { readonly kind: 'refuse'; readonly pool: PermitKind; readonly id: number }
+    | { readonly kind: 'tighten'; readonly pool: PermitKind; readonly on: boolean };
 
 export type FromWorker =
     /** It takes connections. */
@@ -40,6 +40,11 @@ export type FromWorker =
           readonly within: number;
       }
     | { readonly kind: 'answer'; readonly id: number; readonly gathered: Gathered<unknown> }
-    | { readonly kind: 'want'; readonly id: number }
-    | { readonly kind: 'cancel'; readonly id: number }
-    | { readonly kind: 'give-back'; readonly count: number; readonly confirms: boolean };
+    | { readonly kind: 'want'; readonly pool: PermitKind; readonly id: number }
+    | { readonly kind: 'cancel'; readonly pool: PermitKind; readonly id: number }
+    | {
+          readonly kind: 'give-back';
+          readonly pool: PermitKind;
+          readonly count: number;
+          readonly confirms: boolean;
+      };

@@ -5,14 +5,13 @@ import { endpointsOf, type PassedSocket } from '../config/listen';
 import type { ClusterConfig } from '../config/types';
 import type { ServerLog } from '../log';
 import { Answers } from './answers';
-import { RECENT_LOG, type PermitSource } from './driver';
+import { PERMIT_KINDS, RECENT_LOG, type Gathered, type PermitKind, type PermitSource } from './driver';
 import { Distribution } from './distribution';
-import type { Gathered } from './driver';
 import { Gatherings } from './gatherings';
 import { QUIET } from './idle-exit';
 import type { Listening, ListeningChange } from './listening';
 import type { FromWorker, Settings } from './message';
-import { PermitPool } from './permit-pool';
+import { permitLimits, PermitPool } from './permit-pool';
 import { sayTracing, TRACING } from './tracing';
 import { WorkerHandle } from './worker-handle';
 
@@ -61,7 +60,7 @@ export class Parent {
     readonly #options: ParentOptions;
     readonly #log: ServerLog;
     readonly #distribution = new Distribution();
-    readonly #workers = new Map<WorkerHandle, PermitSource>();
+    readonly #workers = new Map<WorkerHandle, Record<PermitKind, PermitSource>>();
     readonly #gatherings = new Gatherings();
     /** Of what only the parent knows. */
     readonly #answers = new Answers();
@@ -69,7 +68,7 @@ export class Parent {
     /** Starts the workers that are missing, some time after one has died. */
     #refill: NodeJS.Timeout | undefined;
     #settings: Settings;
-    readonly #pool: PermitPool;
+    readonly #pools: Record<PermitKind, PermitPool>;
     #diedAtOnce = 0;
     #started = false;
     #stopping = false;
@@ -80,7 +79,8 @@ export class Parent {
         this.#settings = settings;
         this.#options = options;
         this.#log = options.log;
-        this.#pool = new PermitPool(settings.config.limits);
+        const limits = permitLimits(settings.config);
+        this.#pools = { all: new PermitPool(limits.all), tls: new PermitPool(limits.tls) };
         this.#answers.set(
             RECENT_LOG,
             ({ level, last }) => options.log.sink.recent?.newest(level, last) ?? [],
@@ -145,7 +145,10 @@ export class Parent {
         const worker = new WorkerHandle(settings, this.#log.sink, (from, message) =>
             this.#hear(from, message),
         );
-        this.#workers.set(worker, this.#pool.attach(worker));
+        this.#workers.set(worker, {
+            all: this.#pools.all.attach(worker.holders.all),
+            tls: this.#pools.tls.attach(worker.holders.tls),
+        });
         void worker.up.then((isUp) => isUp && this.#isUp(worker));
         void worker.ended.then((ending) => this.#hasEnded(worker, ending));
         return worker;
@@ -175,7 +178,7 @@ export class Parent {
     #hasEnded(worker: WorkerHandle, ending: { code: number | null; signal: NodeJS.Signals | null }): void {
         this.#workers.delete(worker);
         this.#distribution.remove(worker);
-        this.#pool.detach(worker);
+        PERMIT_KINDS.forEach((kind) => this.#pools[kind].detach(worker.holders[kind]));
         this.#gatherings.gone(worker);
         const record = { worker: worker.pid, ...ending };
         if (worker.standing === 'leaving') {
@@ -229,13 +232,13 @@ export class Parent {
                 this.#distribution.remove(from);
                 break;
             case 'want':
-                permits?.want(message.id);
+                permits?.[message.pool].want(message.id);
                 break;
             case 'cancel':
-                permits?.cancel(message.id);
+                permits?.[message.pool].cancel(message.id);
                 break;
             case 'give-back':
-                permits?.giveBack(message.count, message.confirms);
+                permits?.[message.pool].giveBack(message.count, message.confirms);
                 break;
         }
     }
@@ -332,10 +335,13 @@ export class Parent {
 
     /** Starts a worker with new settings, which become those of all once it is up. */
     async #replacementUp(next: Settings): Promise<boolean> {
-        const { limits } = next.config;
-        if (this.#settings.config.limits.requests === 0) {
-            // Nobody else asks for permits; it may before it is heard to be up.
-            this.#pool.setLimits(limits);
+        const former = permitLimits(this.#settings.config);
+        const limits = permitLimits(next.config);
+        for (const kind of PERMIT_KINDS) {
+            if (former[kind].requests === 0) {
+                // Nobody else asks for permits; it may before it is heard to be up.
+                this.#pools[kind].setLimits(limits[kind]);
+            }
         }
         const worker = this.#fork(next);
         worker.standing = 'trial';
@@ -349,8 +355,10 @@ export class Parent {
             this.#settings = next;
             this.#diedAtOnce = 0;
             this.#log.setVerbosity(next.verbosity);
-            if (limits.requests > 0) {
-                this.#pool.setLimits(limits);
+            for (const kind of PERMIT_KINDS) {
+                if (limits[kind].requests > 0) {
+                    this.#pools[kind].setLimits(limits[kind]);
+                }
             }
         }
         return true;

@@ -1,5 +1,7 @@
-import type { LimitsConfig } from '../config/types';
-import type { PermitHolder, PermitSource } from './driver';
+import type { Config, LimitsConfig } from '../config/types';
+import type { PermitHolder, PermitKind, PermitSource } from './driver';
+
+export type PermitLimits = Pick<LimitsConfig, 'requests' | 'queue'>;
 
 /** Which part of all permits a process may have at hand beyond those it needs, divided by the number of processes. */
 const BATCHES = 4;
@@ -24,8 +26,16 @@ interface Wish {
     readonly id: number;
 }
 
+/** The limits of each kind of permits. */
+export function permitLimits({
+    limits: { requests, queue },
+    tls,
+}: Pick<Config, 'limits' | 'tls'>): Record<PermitKind, PermitLimits> {
+    return { all: { requests, queue }, tls: { requests: tls.requests, queue } };
+}
+
 /**
- * The permits of `limits.requests`, and the queue for them, for all processes of a server.
+ * The permits of `limits.requests` or `tls.requests`, and the queue for them, for all processes of a server.
  *
  * There are never more requests under way than permits: a process uses only what it was given and has not given back.
  * Nobody is refused while a process that is heard of may have permits at hand that it does not use. Those of a process
@@ -44,14 +54,14 @@ export class PermitPool {
     /** In the order in which they came, from all processes. */
     #waiting: Wish[] = [];
 
-    constructor({ requests, queue }: Pick<LimitsConfig, 'requests' | 'queue'>) {
+    constructor({ requests, queue }: PermitLimits) {
         this.#limit = requests;
         this.#free = requests;
         this.#queue = queue;
     }
 
     /** Takes other limits; what was granted stays so. */
-    setLimits({ requests, queue }: Pick<LimitsConfig, 'requests' | 'queue'>): void {
+    setLimits({ requests, queue }: PermitLimits): void {
         this.#free += requests - this.#limit;
         this.#limit = requests;
         this.#queue = queue;

@@ -1,19 +1,20 @@
-import type { LimitsConfig } from '../config/types';
-import type { Gathered, PermitHolder, PermitSource, Processes, Topic } from './driver';
+import type { Config } from '../config/types';
+import type { Gathered, PermitHolder, PermitKind, PermitSource, Processes, Topic } from './driver';
 import { Answers } from './answers';
 import type { Listening, Serve } from './listening';
-import { PermitPool } from './permit-pool';
+import { permitLimits, PermitPool } from './permit-pool';
 
 /** A server of one process: it asks itself. */
 export class SingleProcess implements Processes {
     readonly #answers = new Answers();
-    readonly #pool: PermitPool;
+    readonly #pools: Record<PermitKind, PermitPool>;
 
     constructor(
-        limits: LimitsConfig,
+        config: Config,
         private readonly listening: Listening,
     ) {
-        this.#pool = new PermitPool(limits);
+        const limits = permitLimits(config);
+        this.#pools = { all: new PermitPool(limits.all), tls: new PermitPool(limits.tls) };
     }
 
     serve(serve: Serve): void {
@@ -38,7 +39,7 @@ export class SingleProcess implements Processes {
         return [(await this.#answers.give(about.name, question)) as Gathered<Answer>];
     }
 
-    permits(holder: PermitHolder): PermitSource {
-        return this.#pool.attach(holder);
+    permits(holder: PermitHolder, kind: PermitKind): PermitSource {
+        return this.#pools[kind].attach(holder);
     }
 }

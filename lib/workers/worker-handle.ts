@@ -1,7 +1,7 @@
 import cluster, { type Worker } from 'node:cluster';
 import type { Socket } from 'node:net';
 import type { LogSink } from '../log';
-import type { PermitHolder } from './driver';
+import type { PermitHolder, PermitKind } from './driver';
 import { gatherLog } from './log-gatherer';
 import type { FromWorker, Settings, ToWorker } from './message';
 
@@ -15,7 +15,7 @@ export interface Ending {
 }
 
 /** A worker, as its parent sees it. */
-export class WorkerHandle implements PermitHolder {
+export class WorkerHandle {
     readonly pid: number;
     /** On the monotonic clock, in ms; undefined until it takes connections. */
     upSince: number | undefined;
@@ -25,6 +25,11 @@ export class WorkerHandle implements PermitHolder {
     readonly up: Promise<boolean>;
     /** When it has ended, and its log is complete or nobody takes it. */
     readonly ended: Promise<Ending>;
+    /** It as one that gets permits. */
+    readonly holders: Record<PermitKind, PermitHolder> = {
+        all: this.#holder('all'),
+        tls: this.#holder('tls'),
+    };
     readonly #worker: Worker;
 
     /**
@@ -75,6 +80,14 @@ export class WorkerHandle implements PermitHolder {
         this.send({ kind: 'start', settings });
     }
 
+    #holder(pool: PermitKind): PermitHolder {
+        return {
+            grant: (count) => this.send({ kind: 'grant', pool, count }),
+            refuse: (id) => this.send({ kind: 'refuse', pool, id }),
+            tighten: (on) => this.send({ kind: 'tighten', pool, on }),
+        };
+    }
+
     /** Says something to it; in vain if it has ended. */
     send(message: ToWorker): void {
         if (this.#worker.isConnected()) {
@@ -101,17 +114,5 @@ export class WorkerHandle implements PermitHolder {
     kill(): void {
         this.standing = 'leaving';
         this.#worker.process.kill('SIGKILL');
-    }
-
-    grant(count: number): void {
-        this.send({ kind: 'grant', count });
-    }
-
-    refuse(id: number): void {
-        this.send({ kind: 'refuse', id });
-    }
-
-    tighten(on: boolean): void {
-        this.send({ kind: 'tighten', on });
     }
 }

@@ -5,6 +5,7 @@ import {
     ANSWER_WITHIN,
     type Gathered,
     type PermitHolder,
+    type PermitKind,
     type PermitSource,
     type Processes,
     type Topic,
@@ -29,7 +30,7 @@ export class WorkerProcess implements Processes {
     readonly #answers = new Answers();
     readonly #gathering = new Map<number, (others: readonly Gathered<unknown>[]) => void>();
     #lastId = 0;
-    #holder: PermitHolder | undefined;
+    readonly #holders = new Map<PermitKind, PermitHolder>();
     #serve: Serve | undefined;
 
     /** @param onStop is told when to end, and how patient to be with idle connections (App.stop) */
@@ -47,8 +48,10 @@ export class WorkerProcess implements Processes {
             // Node.js would end the process at once; but transfers may be under way.
             Object.assign(cluster.worker ?? {}, { exitedAfterDisconnect: true });
             // Nobody gives out permits any more; those who wait for one are among what is finished.
-            this.#holder?.tighten(false);
-            this.#holder?.grant(ANY_NUMBER);
+            for (const holder of this.#holders.values()) {
+                holder.tighten(false);
+                holder.grant(ANY_NUMBER);
+            }
             onStop(0);
         });
     }
@@ -96,12 +99,13 @@ export class WorkerProcess implements Processes {
         });
     }
 
-    permits(holder: PermitHolder): PermitSource {
-        this.#holder = holder;
+    permits(holder: PermitHolder, pool: PermitKind): PermitSource {
+        this.#holders.set(pool, holder);
         return {
-            want: (id) => void this.#send({ kind: 'want', id }),
-            cancel: (id) => void this.#send({ kind: 'cancel', id }),
-            giveBack: (count, confirms = false) => void this.#send({ kind: 'give-back', count, confirms }),
+            want: (id) => void this.#send({ kind: 'want', pool, id }),
+            cancel: (id) => void this.#send({ kind: 'cancel', pool, id }),
+            giveBack: (count, confirms = false) =>
+                void this.#send({ kind: 'give-back', pool, count, confirms }),
         };
     }
 
@@ -128,13 +132,13 @@ export class WorkerProcess implements Processes {
                 this.#gathering.get(message.id)?.(message.gathered);
                 break;
             case 'grant':
-                this.#holder?.grant(message.count);
+                this.#holders.get(message.pool)?.grant(message.count);
                 break;
             case 'refuse':
-                this.#holder?.refuse(message.id);
+                this.#holders.get(message.pool)?.refuse(message.id);
                 break;
             case 'tighten':
-                this.#holder?.tighten(message.on);
+                this.#holders.get(message.pool)?.tighten(message.on);
                 break;
         }
     }

@@ -205,6 +205,41 @@ describe('HTTPS', function () {
         });
     }
 
+    for (const workers of [1, 2]) {
+        it(`has a limit of its own to the requests under way, which others do not notice: ${workers === 1 ? 'one process' : 'workers'}`, async () => {
+            const { certFile, keyFile } = authority.issue(`limited${workers}`, 'IP:127.0.0.1');
+            const server = await start({
+                listen: { schemes: ['https', 'http'] },
+                tls: { certificate: certFile, key: keyFile, requests: 1 },
+                limits: { queue: 0 },
+                cluster: { workers },
+            });
+            const [tls = '', plain = ''] = server.urls;
+            try {
+                const held = https.request(`${tls}/images`, {
+                    method: 'POST',
+                    headers: { 'content-type': 'application/json', 'content-length': '10' },
+                    ca: authority.cert,
+                    agent: false,
+                });
+                held.on('error', () => undefined).flushHeaders();
+                // It is under way as soon as another one is refused.
+                let answer = await ask(tls, { path: '/images' });
+                while (answer.status === 200) {
+                    answer = await ask(tls, { path: '/images' });
+                }
+                assert.equal(answer.status, 503);
+                assert.equal((await ask(tls)).status, 200, 'signs of life are answered');
+                assert.equal((await fetch(`${plain}/images`)).status, 200);
+                held.destroy();
+                while ((await ask(tls, { path: '/images' })).status === 503);
+                assert.equal((await ask(tls, { path: '/images' })).status, 200);
+            } finally {
+                await server.stop();
+            }
+        });
+    }
+
     describe('with certificates of clients', () => {
         let server: TestServer;
         let other: CertificateAuthority;
