@@ -329,7 +329,11 @@ export class Parent {
         if (this.#isStopping()) {
             change.undo();
         } else if (change.commit()) {
-            this.#options.onListening();
+            try {
+                this.#options.onListening();
+            } catch (err) {
+                this.#log.error({ err }, 'the server listens elsewhere now, but could not say so');
+            }
         }
     }
 
