@@ -7,6 +7,13 @@ export type Terminal = Pick<NodeJS.WritableStream, 'write'> & {
     readonly columns?: number;
 };
 
+/** Lets a program go on when nobody reads what it prints any more: it may be in the middle of a change. */
+export function outliveReaders({ stdout, stderr }: Pick<NodeJS.Process, 'stdout' | 'stderr'>): void {
+    for (const stream of [stdout, stderr]) {
+        stream.on('error', () => undefined);
+    }
+}
+
 export class Output {
     #progress: Progress | undefined;
 
