@@ -2,7 +2,7 @@
 import { isUuid } from '../manifest';
 import { ServiceFailure } from './driver';
 
-/** An object in an answer. Members that are null count as absent. */
+/** An object in an answer. Members that are null or an empty text count as absent: some services leave them so. */
 export class AnswerObject {
     readonly #service: string;
     readonly #members: Readonly<Record<string, unknown>>;
@@ -42,13 +42,14 @@ export class AnswerObject {
             : this.#wrong(name, 'an array');
     }
 
-    /** Whether there is anything but false, 0 or an empty text. */
+    /** Whether there is anything but false or 0. */
     truthy(name: string): boolean {
         return Boolean(this.#get(name));
     }
 
     #get(name: string): unknown {
-        return Object.hasOwn(this.#members, name) ? (this.#members[name] ?? undefined) : undefined;
+        const value = Object.hasOwn(this.#members, name) ? this.#members[name] : undefined;
+        return value === null || value === '' ? undefined : value;
     }
 
     #wrong(name: string, expected: string): never {

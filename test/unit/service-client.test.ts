@@ -281,17 +281,23 @@ describe('VMAPI and CNAPI', () => {
             imageUuid: ACCOUNT,
             diskImages: [VM],
         });
-        server.behave = json({ uuid: VM, image_uuid: null, disks: null });
-        assert.deepEqual(await compute.machine(VM, asked()), {
-            uuid: VM,
-            serverUuid: undefined,
-            brand: undefined,
-            docker: false,
-            kernelVersion: undefined,
-            imageUuid: undefined,
-            diskImages: [],
-        });
-        assert.deepEqual(server.requests, [`GET /vms/${VM}?owner_uuid=${ACCOUNT}`, `GET /vms/${VM}`]);
+        for (const none of [null, '']) {
+            const answer = { uuid: VM, server_uuid: none, kernel_version: none, image_uuid: none };
+            server.behave = json({ ...answer, docker: none, disks: none });
+            assert.deepEqual(await compute.machine(VM, asked()), {
+                uuid: VM,
+                serverUuid: undefined,
+                brand: undefined,
+                docker: false,
+                kernelVersion: undefined,
+                imageUuid: undefined,
+                diskImages: [],
+            });
+        }
+        assert.deepEqual(server.requests.slice(0, 2), [
+            `GET /vms/${VM}?owner_uuid=${ACCOUNT}`,
+            `GET /vms/${VM}`,
+        ]);
     });
 
     it('give a compute node', async () => {
