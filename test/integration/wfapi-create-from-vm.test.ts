@@ -27,7 +27,11 @@ describe('CreateImageFromVm by a workflow', function () {
     let wfapi: WorkflowService;
     let datacenter: Datacenter;
     let registry: Registry;
-    let workflow: { uuid: string; chain: { name: string; timeout: number }[]; [member: string]: unknown };
+    let workflow: {
+        uuid: string;
+        chain: { name: string; timeout: number; body: string }[];
+        [member: string]: unknown;
+    };
     let origin: string;
     let serverUuid: string;
     let images = 0;
@@ -193,6 +197,35 @@ describe('CreateImageFromVm by a workflow', function () {
         await untilJob(registry.client, job, ({ oncancel_results: done }) => done?.length === 1, WITHIN);
         const { state, error } = await imageNow(uuid);
         assert.deepEqual([state, error?.code], ['failed', 'JobCanceled']);
+    });
+
+    it('asks VMAPI and CNAPI again that never answered', async () => {
+        const chain = workflow.chain.map((task) => ({
+            ...task,
+            body: task.body.replace('mostTime = 30000', 'mostTime = 500'),
+        }));
+        await wfapi.put(`/workflows/${workflow.uuid}`, { ...workflow, chain });
+        try {
+            const uuid = await placeholder();
+            const unanswered: string[] = [];
+            const keepWaiting = (service: 'vmapi' | 'cnapi'): void => {
+                datacenter[service].spoil = ({ url = '' }) => {
+                    unanswered.push(url);
+                    datacenter[service].spoil = undefined;
+                };
+            };
+            keepWaiting('vmapi');
+            meddle(uuid, (step) => {
+                if (step === 'prepare') {
+                    keepWaiting('cnapi');
+                }
+            });
+            const job = await ended(await create(uuid));
+            assert.equal(job.execution, 'succeeded', JSON.stringify(job));
+            assert.match(unanswered.join(), /^\/vms\/[^,]+,\/tasks\/[^,]+$/);
+        } finally {
+            await wfapi.put(`/workflows/${workflow.uuid}`, workflow);
+        }
     });
 
     it('tells the image that its time was up', async () => {

@@ -11,9 +11,15 @@
 var requests = require('./requests.cjs');
 
 function findServer(job, done) {
-    ask(
+    askOften(
         job,
-        { service: 'VMAPI', url: vmapiUrl, method: 'get', path: '/vms/' + job.params.vm_uuid },
+        {
+            service: 'VMAPI',
+            url: vmapiUrl,
+            method: 'get',
+            path: '/vms/' + job.params.vm_uuid,
+            attempts: 3,
+        },
         answered
     );
 

@@ -43,10 +43,13 @@ function mayPass(err) {
 }
 
 /**
- * Sends a request: `service` as messages name it, `url`, `method`, `path`, `query`, `body`, `ifMatch`, `insecure`.
- * Gives an error, or the answer's JSON and headers.
+ * Sends a request: `service` as messages name it, `url`, `method`, `path`, `query`, `body`, `ifMatch`. Gives an error, or
+ * the answer's JSON and headers.
  */
 function ask(job, request, done) {
+    /* Of questions, in ms: a service that has taken one and never answers may do so when it is asked again. */
+    var mostTime = 30000;
+    var timer;
     var parts = /^(https?:\/\/[^/]+)(.*)$/.exec(request.url || '');
     var query = Object.keys(request.query || {})
         .filter(function (name) {
@@ -79,6 +82,13 @@ function ask(job, request, done) {
         headers: headers,
         retry: false,
     };
+    if (request.method === 'get') {
+        timer = setTimeout(
+            end,
+            mostTime,
+            failure('Timeout', request.service + ' did not answer in time.', 503)
+        );
+    }
     if (request.method === 'get' || request.method === 'del') {
         client[request.method](options, answered);
     } else {
@@ -89,15 +99,23 @@ function ask(job, request, done) {
         var status = (res && res.statusCode) || 503;
         client.close();
         if (!err) {
-            return done(null, body || {}, res.headers);
+            return end(null, body || {}, res.headers);
         }
-        done(
+        end(
             failure(
                 (err.body && err.body.code) || err.restCode || err.code || 'InternalError',
                 request.service + ': ' + ((err.body && err.body.message) || err.message || String(err)),
                 status
             )
         );
+    }
+
+    function end(err, body, headers) {
+        var tell = done;
+        clearTimeout(timer);
+        /* What comes after the time was up is not heard. */
+        done = function () {};
+        tell(err, body, headers);
     }
 }
 
