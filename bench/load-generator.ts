@@ -90,13 +90,25 @@ class Connection {
     }
 }
 
+/** NaN if there are none. */
+function percentile(values: readonly number[], share: number): number {
+    const sorted = [...values].sort((a, b) => a - b);
+    return sorted[Math.ceil(share * sorted.length) - 1] ?? NaN;
+}
+
 const sum = (numbers: readonly number[]): number => numbers.reduce((total, one) => total + one, 0);
 
-/** Sends requests one after the other, as long as `next` gives a path. */
-async function getAll(connection: Connection, next: () => string | undefined): Promise<number> {
+/** Sends requests one after the other, as long as `next` gives a path; tells how many ms each took. */
+async function getAll(
+    connection: Connection,
+    next: () => string | undefined,
+    times: number[],
+): Promise<number> {
     let bytes = 0;
     for (let path = next(); path !== undefined; path = next()) {
+        const begun = performance.now();
         bytes += await connection.get(path);
+        times.push(performance.now() - begun);
     }
     return bytes;
 }
@@ -105,6 +117,7 @@ async function run(job: LoadJob): Promise<LoadResult> {
     const { port, paths } = job;
     const used = job.method === 'GET' ? job.connections : paths.length;
     const connections = Array.from({ length: used }, () => new Connection(port));
+    const times: number[] = [];
     const started = performance.now();
     try {
         let sent = 0;
@@ -112,11 +125,12 @@ async function run(job: LoadJob): Promise<LoadResult> {
         const received = await Promise.all(
             connections.map((connection, index) =>
                 job.method === 'GET'
-                    ? getAll(connection, () => next(job.count))
+                    ? getAll(connection, () => next(job.count), times)
                     : connection.put(paths[index] ?? '', job.bytes),
             ),
         );
-        return { seconds: (performance.now() - started) / 1000, bytes: sum(received) };
+        const seconds = (performance.now() - started) / 1000;
+        return { seconds, bytes: sum(received), slowest: percentile(times, 0.99) / 1000 };
     } finally {
         connections.forEach((connection) => connection.close());
     }

@@ -24,6 +24,8 @@ export interface LoadResult {
     readonly seconds: number;
     /** Bytes of the bodies of all answers. */
     readonly bytes: number;
+    /** Seconds within which 99 of 100 requests of the job had their answer. */
+    readonly slowest: number;
 }
 
 /** Each call does one job. It fails if any answer is not a 200. */

@@ -29,6 +29,8 @@ export const units = {
     throughput: { name: 'GiB/s', digits: 2 },
     mebibytes: { name: 'MiB', digits: 0 },
     time: { name: 'ms', digits: 0 },
+    shortTime: { name: 'ms', digits: 2 },
+    seconds: { name: 's', digits: 1 },
     microsecondsPassed: { name: 'µs', digits: 2 },
     perSecond: { name: '/CPU s', digits: 0 },
 } satisfies Record<string, Unit>;

@@ -29,6 +29,11 @@ export interface Scale {
     readonly verifySeconds: number;
     /** Requests of each kind that are refused. */
     readonly refusals: number;
+    /** Clients that never end the head, and such that never end the body of their request. */
+    readonly slowHeads: number;
+    readonly slowBodies: number;
+    /** How long the server waits for a head, in ms; its default in a measurement that counts. */
+    readonly headerTimeout: number;
 }
 
 const MIB = 1 << 20;
@@ -53,6 +58,9 @@ export const full: Scale = {
     signatures: 500,
     verifySeconds: 0.2,
     refusals: 4000,
+    slowHeads: 500,
+    slowBodies: 100,
+    headerTimeout: 15_000,
 };
 
 /** For a look at whether everything still runs: seconds, and numbers that mean nothing. */
@@ -73,4 +81,7 @@ export const quick: Scale = {
     signatures: 10,
     verifySeconds: 0.005,
     refusals: 20,
+    slowHeads: 10,
+    slowBodies: 2,
+    headerTimeout: 500,
 };

@@ -7,6 +7,7 @@ import { postgresql } from './postgresql';
 import { refusals } from './refusals';
 import { s3 } from './s3';
 import { smallReads } from './small-reads';
+import { slowClients } from './slow-clients';
 import { start } from './start';
 import { upload } from './upload';
 import { verifySignatures } from './verify';
@@ -22,6 +23,7 @@ export const works: Readonly<Record<string, Work>> = {
     download,
     upload,
     memory,
+    'slow-clients': slowClients,
     s3,
     postgresql,
 };
