@@ -16,6 +16,7 @@ import { Cors } from './http/cors';
 import { Listener } from './http/listener';
 import { RequestGate } from './http/request-gate';
 import { createHttpServer } from './http/server';
+import { Underway } from './http/underway';
 import { ArchiveShipping } from './images/archive-shipping';
 import { importRemoteJob } from './images/import-job';
 import { Importer } from './images/importer';
@@ -52,6 +53,9 @@ function assertConnected(client: { readonly connected: boolean }): Promise<void>
         ? Promise.resolve()
         : Promise.reject(new ApiError('ServiceUnavailableError', 'There is no connection to it.'));
 }
+
+/** How long requests that were cut off at the end may take to remove what they have begun, in ms. */
+const CLEANED_WITHIN = 5000;
 
 /** A running server. */
 export interface App {
@@ -188,7 +192,9 @@ export async function startApp({ config, log, processes, certificates }: AppPart
             health,
         };
         answerForProcess(services);
+        const underway = new Underway();
         const app = createHttpServer({
+            underway,
             services,
             routes,
             identity,
@@ -281,6 +287,7 @@ export async function startApp({ config, log, processes, certificates }: AppPart
                 }
                 processes.leave();
                 await Promise.all(listeners.map((listener) => listener.stop(limits.gracefulStop, patience)));
+                await underway.none(CLEANED_WITHIN);
                 await closeAll();
             },
             setCertificates: (next) => secure?.setCertificates(next),

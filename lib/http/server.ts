@@ -12,6 +12,7 @@ import type { RequestGate } from './request-gate';
 import { Registry, type Miss, type Rows } from './registry';
 import { seriesName } from './series-name';
 import { traceBegin, traceEnd } from './trace-events';
+import type { Underway } from './underway';
 import { acceptsVersion2 } from './version';
 
 export interface HttpServerParts {
@@ -28,6 +29,8 @@ export interface HttpServerParts {
     gate?: RequestGate | undefined;
     /** Lets requests by TLS in, besides. */
     tlsGate?: RequestGate | undefined;
+    /** Told of every request. */
+    underway: Underway;
 }
 
 function select(rows: Rows, call: HttpCall): Route {
@@ -153,7 +156,7 @@ function answerPreflight(call: HttpCall, { cors }: Identity): boolean {
  * audit record; nothing a request does reaches restify's own error handling.
  */
 export function createHttpServer(parts: HttpServerParts): Server {
-    const { services, routes, identity, sink, traffic, series, gate, tlsGate } = parts;
+    const { services, routes, identity, sink, traffic, series, gate, tlsGate, underway } = parts;
     const callOf = (req: Request & { [CALL]?: HttpCall }, res: Response): HttpCall =>
         (req[CALL] ??= new HttpCall(services, identity, traffic, req, res));
 
@@ -162,7 +165,8 @@ export function createHttpServer(parts: HttpServerParts): Server {
     const registry = new Registry(routes, {
         found: (rows, parameter) => (req, res, next) => {
             const gates = 'encrypted' in req.socket ? secureGates : plainGates;
-            void handle(callOf(req, res), rows, parameter, gates).then(() => next());
+            const handled = handle(callOf(req, res), rows, parameter, gates);
+            void underway.run(handled).then(() => next());
         },
         missed: (miss) => (req, res, next) => {
             answerMiss(miss, callOf(req, res));
