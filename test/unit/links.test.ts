@@ -62,6 +62,13 @@ describe('the documents', () => {
         assert.deepEqual(broken, []);
     });
 
+    it('name every program in the operator guide', () => {
+        const { bin } = JSON.parse(readFileSync(join(ROOT, 'package.json'), 'utf8')) as { bin: object };
+        const guide = readFileSync(join(ROOT, 'docs/operator-guide.md'), 'utf8');
+        const untold = Object.keys(bin).filter((name) => !guide.includes(`\`${name}\``));
+        assert.deepEqual(untold, []);
+    });
+
     it('are all to be found from docs/README.md', () => {
         const seen = new Set<string>();
         const next = [join(ROOT, 'docs/README.md')];
