@@ -117,7 +117,8 @@ function requiredAccount(call: Call): string {
     const account = call.query.one('account');
     if (account === undefined || !isUuid(account)) {
         throw validationFailed(
-            `Parameter "account" is ${show(account)}; it takes the uuid of the account that owns the image.`,
+            `Parameter "account" is ${account === undefined ? 'missing' : show(account)}; ` +
+                'it takes the uuid of the account that owns the image.',
             'account',
         );
     }

@@ -52,6 +52,7 @@ describe('ImportFromDatacenter', function () {
             for (const query of ['datacenter=x', 'account=x', 'account=', `${own}x&datacenter=west`]) {
                 assertError(await ask(UNKNOWN, query), ...invalid, 'account:Invalid');
             }
+            assert.match((await ask(UNKNOWN, 'datacenter=x')).error.message, /"account" is missing/);
         });
 
         it('a datacenter that is missing, unknown, or this one', async () => {
@@ -333,10 +334,10 @@ describe('Imports by the workflow service', function () {
         const refusals: [how: string, behave: Behaviour, status: number, code: string][] = [
             ['is broken', json({ code: 'InternalError', message: 'x' }, 500), 503, 'ServiceUnavailableError'],
             [
-                'has lost the workflow',
+                'goes on to lose the workflow',
                 json({ code: 'ResourceNotFound', message: 'x' }, 404),
-                404,
-                'ResourceNotFound',
+                503,
+                'ServiceUnavailableError',
             ],
             ['has such a job', json({ code: 'InvalidArgument', message: 'x' }, 409), 409, 'InvalidArgument'],
             ['answers with a page', lying.bytes('<html>'), 503, 'ServiceUnavailableError'],
