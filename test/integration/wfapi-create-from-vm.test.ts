@@ -173,6 +173,20 @@ describe('CreateImageFromVm by a workflow', function () {
         assert.deepEqual([state, error?.code], ['failed', 'ResourceNotFound']);
     });
 
+    it('tells the image that VMAPI cannot be reached, but not where that is', async () => {
+        const imgapiUrl = registry.url;
+        const cnapiUrl = datacenter.cnapi.url;
+        await wfapi.setServices({ imgapiUrl, cnapiUrl, vmapiUrl: 'http://127.0.0.1:1' });
+        try {
+            const { state, error } = await failed(await placeholder());
+            assert.deepEqual([state, error?.code], ['failed', 'ECONNREFUSED']);
+            assert.match(error?.message ?? '', /VMAPI/);
+            assert.doesNotMatch(error?.message ?? '', /127\.0\.0\.1/);
+        } finally {
+            await wfapi.setServices({ imgapiUrl, cnapiUrl, vmapiUrl: datacenter.vmapi.url });
+        }
+    });
+
     it('tells the image that CNAPI refuses the task', async () => {
         const { state, error } = await failed(await placeholder(), { compression: 7 });
         assert.deepEqual([state, error?.code], ['failed', 'ValidationFailed']);

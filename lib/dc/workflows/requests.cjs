@@ -96,16 +96,21 @@ function ask(job, request, done) {
     }
 
     function answered(err, _req, res, body) {
-        var status = (res && res.statusCode) || 503;
+        var code;
         client.close();
         if (!err) {
             return end(null, body || {}, res.headers);
         }
+        code = (err.body && err.body.code) || err.restCode || err.code || 'InternalError';
+        if (!res) {
+            /* Images show it to their owners: no word of where the service is. */
+            return end(failure(code, request.service + ' could not be asked (' + code + ').', 503));
+        }
         end(
             failure(
-                (err.body && err.body.code) || err.restCode || err.code || 'InternalError',
+                code,
                 request.service + ': ' + ((err.body && err.body.message) || err.message || String(err)),
-                status
+                res.statusCode
             )
         );
     }
