@@ -115,10 +115,10 @@ export async function importFromDatacenter(call: Call): Promise<void> {
 /** @throws ApiError ValidationFailed */
 function requiredAccount(call: Call): string {
     const account = call.query.one('account');
+    const given = account === undefined ? 'missing' : show(account);
     if (account === undefined || !isUuid(account)) {
         throw validationFailed(
-            `Parameter "account" is ${account === undefined ? 'missing' : show(account)}; ` +
-                'it takes the uuid of the account that owns the image.',
+            `Parameter "account" is ${given}; it takes the uuid of the account that owns the image.`,
             'account',
         );
     }
