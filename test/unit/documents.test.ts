@@ -1,7 +1,8 @@
-/** What documents link to is there: files, and headings in them. */
+/** What documents speak of is there: files, headings, programs, codes, messages. */
 import assert from 'node:assert/strict';
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { dirname, join, relative, resolve } from 'node:path';
+import { errorTable } from '../../lib/errors';
 
 const ROOT = resolve(__dirname, '../..');
 
@@ -49,6 +50,30 @@ function linksOf(file: string): { link: string; target: string; anchor: string }
         });
 }
 
+/** The source of the server, with texts that are put together there in one piece. */
+function messages(): string {
+    const modules = readdirSync(join(ROOT, 'lib'), { recursive: true, encoding: 'utf8' })
+        .filter((name) => name.endsWith('.ts'))
+        .map((name) => join('lib', name));
+    return ['main.ts', ...modules]
+        .map((name) => readFileSync(join(ROOT, name), 'utf8'))
+        .join('\n')
+        .replace(/['`]\s*\+\s*['`]/g, '');
+}
+
+/** In docs/troubleshooting.md, but said by others (proxies, clients, Node.js), or put together of several texts. */
+const NOT_IN_ONE_PIECE = [
+    'No server is available to handle this request.',
+    'SSL certificate problem: self-signed certificate',
+    'unable to verify the first certificate',
+    'in JSON at position',
+    "ENOENT: no such file or directory, open '",
+    'invalid IMGAPI config: config.',
+    'config.authType is "none" while config.address is',
+];
+/** What stands for something else in a message there, and what is none: a request or a command. */
+const PLACES = /…:?|KEY|\(E[A-Z]+\)\.|\/images\/abc |\d+ bytes instead of \d+\.|^(?:GET|systemctl) .*/;
+
 describe('the documents', () => {
     it('link to nothing that is not there', () => {
         const broken = PAGES.flatMap((file) =>
@@ -60,6 +85,33 @@ describe('the documents', () => {
                 .map(({ link }) => `${relative(ROOT, file)}: ${link}`),
         );
         assert.deepEqual(broken, []);
+    });
+
+    it('know the statuses of errors', () => {
+        const wrong = PAGES.filter((file) => !/\/(?:changelog|decisions)\//.test(file)).flatMap((file) =>
+            [...readFileSync(file, 'utf8').matchAll(/\b([1-5]\d\d) `([A-Z]\w+)`/g)]
+                .filter(([, status, code = '']) => {
+                    const table: Record<string, { status: number } | undefined> = errorTable;
+                    return table[code]?.status !== Number(status);
+                })
+                .map(([text]) => `${relative(ROOT, file)}: ${text}`),
+        );
+        assert.deepEqual(wrong, []);
+    });
+
+    it('look for nothing in answers and logs that the server does not say', () => {
+        const source = messages();
+        const page = prose(join(ROOT, 'docs/troubleshooting.md'));
+        const symptoms = [...page.matchAll(/^\| (.*?) \|/gm)].map(([, cell = '']) => cell);
+        const said = symptoms.flatMap((cell) =>
+            [...cell.matchAll(/`([^`]* [^`]*)`/g)].map(([, text = '']) => text),
+        );
+        assert.ok(said.length > 40, String(said.length));
+        const unsaid = said
+            .flatMap((text) => text.split(PLACES))
+            .map((part) => part.trim())
+            .filter((part) => part.length >= 8 && !source.includes(part) && !NOT_IN_ONE_PIECE.includes(part));
+        assert.deepEqual(unsaid, []);
     });
 
     it('name every program in the operator guide', () => {
