@@ -22,6 +22,7 @@ import {
     urlBlock,
     type KeySchema,
 } from './key-schema';
+import { corsKey } from './cors';
 import { listenBlock } from './listen';
 import { mantaBlock } from './manta';
 import { morayBlock } from './moray';
@@ -267,11 +268,7 @@ const properties: Record<string, KeySchema> = {
         'The server ends with exit code 0 when it has had neither a connection nor a job for this long; 0 means never. ' +
             'For sockets of a service manager, which starts it again.',
     ),
-    cors: optionalText(
-        '"*", or origins such as "https://example.com" with commas between them',
-        'Pages of these origins may use the API in a browser, which learns that from headers of every answer. It is no ' +
-            'access control. Absent or empty: none.',
-    ),
+    cors: corsKey,
     listen: listenBlock,
     tls: tlsBlock,
     permitInsecure: flag('Permit `authType` `none` on an address that other machines reach.', false),

@@ -79,6 +79,15 @@ describe('parseArguments (config.md §5, daemon.md §1)', () => {
         ],
         ['--max-header-size big', /^--max-header-size is "big"; it must be a size from 1KiB to 16MiB/],
         ['--log-level loud', /^--log-level is "loud"; it must be one of trace, debug/],
+        [
+            '--cors https://ui.example.com/',
+            /^--cors is "https:\/\/ui\.example\.com\/"; it must be "\*", or origins/,
+        ],
+        [
+            '--cors https://UI.example.com',
+            /^--cors is .*; it must be "\*", or origins as browsers write them/,
+        ],
+        ['--cors ui.example.com', /^--cors is .*; it must be/],
         ['stray', /^unexpected argument "stray": what is no option says where to listen, as unix:/],
         ['-- -d', /^unexpected argument "-d"/],
         ['tcp://127.0.0.1', /^unexpected argument "tcp:/],
