@@ -257,9 +257,6 @@ async function run(args: RunArguments): Promise<void> {
         const passed = passedSockets(args);
         const { config } = loaded;
         const user = futureUser(config.user);
-        if (args.pidFile !== undefined) {
-            writePidFile(args.pidFile);
-        }
         const certificates = new CertificateSource(log);
         const settings = withCertificates(loaded, { passed, certificates, args });
         const listening = new Listening(
@@ -267,6 +264,10 @@ async function run(args: RunArguments): Promise<void> {
             user,
         );
         await listening.open(endpointsOf(config, passed), config);
+        // Not before it listens: a second server that is started by mistake leaves the file of the first alone.
+        if (args.pidFile !== undefined) {
+            writePidFile(args.pidFile);
+        }
         if (user) {
             becomeUser(user);
             log.info({ user: user.name, uid: user.uid, gid: user.gid }, 'root is given up');

@@ -1,14 +1,19 @@
 /** Files by which others find a running server. */
-import { renameSync, unlinkSync, writeFileSync } from 'node:fs';
+import { readFileSync, renameSync, unlinkSync, writeFileSync } from 'node:fs';
 
-/** Writes a file as a whole: whoever waits for it never finds half of it. It is removed when the process ends. */
+/**
+ * Writes a file as a whole: whoever waits for it never finds half of it. It is removed when the process ends, unless
+ * another server has written its own there meanwhile.
+ */
 function writeWhole(path: string, text: string): void {
     const unfinished = `${path}.${process.pid}`;
     writeFileSync(unfinished, text);
     renameSync(unfinished, path);
     process.once('exit', () => {
         try {
-            unlinkSync(path);
+            if (readFileSync(path, 'utf8') === text) {
+                unlinkSync(path);
+            }
         } catch {
             // Somebody else has removed it.
         }

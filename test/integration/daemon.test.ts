@@ -193,6 +193,22 @@ describe('the process of a server', function () {
             });
         }
 
+        it('keeps its file when it is started a second time by mistake', async () => {
+            const first = await daemonize('twice', {});
+            const pid = readFileSync(first.pidFile, 'utf8');
+            try {
+                const port = Number(readFileSync(first.portFile, 'utf8'));
+                const second = await daemonize('twice', { port });
+                assert.equal(second.code, 2);
+                assert.match(second.said, /another program listens there/);
+                assert.equal(readFileSync(first.pidFile, 'utf8'), pid);
+            } finally {
+                process.kill(Number(pid), 'SIGTERM');
+            }
+            await untilGone([Number(pid)]);
+            assert.ok(!existsSync(first.pidFile));
+        });
+
         it('does not start in silence', async () => {
             const { code, said } = await daemonize('broken', { mode: 'none' });
             assert.equal(code, 2);
