@@ -143,6 +143,8 @@ export class Listener {
             app.server.emit(event, req, res);
         };
         this.#server.on(certificates ? 'secureConnection' : 'connection', (socket: AnsweringSocket) => {
+            // A client may say that it sends no more, and wait for its answer.
+            socket.allowHalfOpen = true;
             this.#sockets.add(socket);
             socket.once('close', () => {
                 this.#sockets.delete(socket);
@@ -189,6 +191,8 @@ export class Listener {
             this.#accepted.delete(socket);
             this.#quietSince = performance.now();
         });
+        // Who goes away in the middle of a handshake waits for nothing.
+        socket.allowHalfOpen = !(this.#server instanceof https.Server);
         this.#server.emit('connection', socket);
         socket.resume();
     }

@@ -114,8 +114,6 @@ export class WorkerProcess implements Processes {
             case 'serve':
                 // The client may have gone on the way.
                 if (socket) {
-                    // What Node.js makes of a connection that it hands over would end with the client's half of it.
-                    socket.allowHalfOpen = true;
                     this.#serve?.(socket, message.secure);
                 }
                 this.#send({ kind: 'taken' });

@@ -4,11 +4,13 @@ import { once } from 'node:events';
 import { writeFileSync } from 'node:fs';
 import https from 'node:https';
 import { join } from 'node:path';
+import { text } from 'node:stream/consumers';
 import { connect, type SecureVersion, type TLSSocket } from 'node:tls';
 import { at, MANIFEST } from '../support/api';
 import { CertificateAuthority, type Certificate } from '../support/certificates';
 import { signedHeaders } from '../support/keys';
 import { testKeys } from '../support/registry';
+import { RawConnection } from '../support/raw-connection';
 import { makeFolder, TestServer } from '../support/server';
 import { credentials } from '../support/signed';
 
@@ -163,6 +165,28 @@ describe('HTTPS', function () {
             await assert.rejects(fetch(server.url.replace('https', 'http')));
             await server.logged(({ msg }) => msg === 'a connection by TLS was refused');
             assert.equal((await ask(server.url)).status, 200);
+        } finally {
+            await server.stop();
+        }
+    });
+
+    it('lets go at once of who leaves in the middle of a handshake, and not of who only has nothing more to ask', async () => {
+        const { certFile, keyFile } = authority.issue('leaving', 'IP:127.0.0.1');
+        const server = await start({
+            tls: { certificate: certFile, key: keyFile },
+            // Longer than this test may take.
+            limits: { headerTimeout: '5m' },
+        });
+        try {
+            for (const begin of ['', '\x16\x03\x01\x02\x00\x01']) {
+                const leaving = await RawConnection.open(server.url);
+                leaving.socket.end(begin, 'latin1');
+                assert.equal(await leaving.closed, '');
+            }
+            const { hostname: host, port } = new URL(server.url);
+            const socket = connect({ host, port: Number(port), ca: authority.cert });
+            socket.end('GET /ping HTTP/1.1\r\nHost: a\r\n\r\n');
+            assert.match(await text(socket), /^HTTP\/1\.1 200 OK\r\n/);
         } finally {
             await server.stop();
         }
