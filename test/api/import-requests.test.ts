@@ -119,14 +119,16 @@ describe('Requests to other repositories', () => {
         }
     });
 
-    it('do without the id if it is more than ASCII', async () => {
+    it('have the id that the answer has, where that of the client is none', async () => {
         const answer = await registry.client.post(
             at(newUuid(), query('?action=import&', source.url())),
             {},
             { 'x-request-id': 'caf\u00e9' },
         );
         assert.equal(answer.status, 200);
-        assert.deepEqual([seen.length, seen[0]?.headers['request-id']], [1, undefined]);
+        const { 'x-request-id': id } = answer.headers;
+        assert.match(String(id), /^[0-9a-f-]{36}$/);
+        assert.deepEqual([seen.length, seen[0]?.headers['request-id']], [1, id]);
     });
 
     it('go through the proxy, whose password nobody is told', async () => {
