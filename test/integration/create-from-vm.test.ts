@@ -83,8 +83,12 @@ describe('An image of a machine', function () {
         return { uuid, job: (answer.json as { job_uuid: string }).job_uuid };
     }
 
-    async function make(vm: Vm, meddling: Meddling = {}, query = ''): Promise<Made> {
-        const uuid = newUuid();
+    async function make(
+        vm: Vm,
+        meddling: Meddling = {},
+        query = '',
+        uuid: string = newUuid(),
+    ): Promise<Made> {
         datacenter.node.meddlings.set(uuid, meddling);
         const { job } = await begin(vm, uuid, query);
         const ended = await untilEnded(registry.client, job, WITHIN);
@@ -156,8 +160,11 @@ describe('An image of a machine', function () {
                 [job.uuid],
             );
             const told = datacenter.node.received.get(uuid)!;
-            assert.equal(told.incremental, false);
+            assert.deepEqual([told.imgapi_url, told.incremental], [registry.url, false]);
             assert.match(String(told.prepare_image_script), /prepare-image/);
+            for (const { requests } of [datacenter.vmapi, datacenter.cnapi]) {
+                assert.ok(requests.some(({ headers }) => headers['x-request-id'] === job.params.req_id));
+            }
         });
 
         scenario('is built on that of an LX machine, if it is incremental', async () => {
@@ -203,6 +210,61 @@ describe('An image of a machine', function () {
             const error = new ImgadmError('PrepareImageError', 'no trace of the script');
             const made = await make(machine(), { before: throwing('prepare', error) });
             await assertFailed(made, { code: 'PrepareImageError', message: /^no trace of the script$/ });
+        });
+
+        scenario('fails with the beginning and the end of what the task says at length', async () => {
+            const before = throwing('prepare', new Error(`begin ${'x'.repeat(50_000)} end`));
+            const made = await make(machine(), { before });
+            const { message } = made.image.manifest.error as { message: string };
+            assert.ok(message.length <= 20_000, String(message.length));
+            const expected = /^begin x+\n\n\[.* 5\d{4} .*\]\n\nx+ end$/;
+            await assertFailed(made, { code: 'InternalError', message: expected });
+        });
+
+        scenario('stays away if it is deleted before the task fails', async () => {
+            const uuid = newUuid();
+            const before: Meddling['before'] = async () => {
+                assert.equal((await registry.client.delete(at(uuid))).status, 204);
+                throw new ImgadmError('Error', 'failed after that');
+            };
+            const { job, image } = await make(machine(), { before }, '', uuid);
+            assert.equal(job.onerror_results?.[0]?.result, 'The image is gone');
+            assertError(image, 404, 'ResourceNotFound');
+        });
+
+        scenario('is left alone if it is active when the task fails', async () => {
+            const uuid = newUuid();
+            const before: Meddling['before'] = async () => {
+                await registry.plantImage({ uuid, owner: OWNER });
+                throw new ImgadmError('Error', 'it is another image');
+            };
+            const { job, image } = await make(machine(), { before }, '', uuid);
+            assert.equal(job.execution, 'failed');
+            assert.deepEqual([image.manifest.state, image.manifest.error], ['active', undefined]);
+        });
+
+        scenario('fails if it is canceled', async () => {
+            const uuid = newUuid();
+            let goOn: () => void = () => undefined;
+            const canceled = new Promise<void>((resolve) => {
+                goOn = resolve;
+            });
+            const before: Meddling['before'] = async (step) => {
+                if (step === 'prepare') {
+                    await canceled;
+                    throw new ImgadmError('Error', 'too late');
+                }
+            };
+            datacenter.node.meddlings.set(uuid, { before });
+            const { job } = await begin(machine(), uuid);
+            const until = (test: (shown: ShownJob) => boolean): Promise<ShownJob> =>
+                untilJob(registry.client, job, test, WITHIN);
+            await until(({ chain_results: done }) => done.length === 2);
+            await registry.client.post(`/jobs/${job}/cancel`, {});
+            goOn();
+            await until(({ oncancel_results: done }) => done?.length === 1);
+            const { state, error } = (await registry.client.get(at(uuid))).manifest;
+            assert.deepEqual([state, (error as { code?: string }).code], ['failed', 'JobCanceled']);
         });
 
         scenario('is gone if its upload is cut', async () => {
@@ -254,50 +316,45 @@ describe('An image of a machine', function () {
         }
     }
 
-    describe('of a workflow whose time is up', () => {
-        let workflow: Workflow;
-        before(async () => {
-            const all = (await wfapi.get('/workflows')) as Workflow[];
-            workflow = all.find(({ name }) => name.startsWith('create-from-vm-'))!;
+    /** Begins, and holds the compute node up until the job has failed. */
+    async function beginLate(): Promise<{ made: Promise<Made> }> {
+        const uuid = newUuid();
+        let goOn: () => void = () => undefined;
+        const held = new Promise<void>((resolve) => {
+            goOn = resolve;
         });
-        afterEach(async () => {
-            await wfapi.put(`/workflows/${workflow.uuid}`, workflow);
-        });
-
-        /** Holds the compute node up until the job has ended. */
-        async function makeLate(): Promise<Made> {
-            const uuid = newUuid();
-            let goOn: () => void = () => undefined;
-            const held = new Promise<void>((resolve) => {
-                goOn = resolve;
-            });
-            datacenter.node.meddlings.set(uuid, { before: () => held });
+        datacenter.node.meddlings.set(uuid, { before: () => held });
+        const { job } = await begin(machine(), uuid);
+        const end = async (): Promise<Made> => {
             try {
-                const { job } = await begin(machine(), uuid);
-                const ended = await untilJob(
-                    registry.client,
-                    job,
-                    ({ execution }) => execution === 'failed',
-                    WITHIN,
-                );
+                const ended = await untilEnded(registry.client, job, WITHIN);
                 await untilFailed(uuid);
                 return { uuid, job: ended, image: await registry.client.get(at(uuid)) };
             } finally {
                 goOn();
             }
-        }
+        };
+        return { made: end() };
+    }
 
-        it('fails when the task of the compute node takes too long', async () => {
-            const chain = workflow.chain.map((task) =>
-                task.name === 'cnapi.poll_task' ? { ...task, timeout: 3 } : task,
-            );
-            await wfapi.put(`/workflows/${workflow.uuid}`, { ...workflow, chain });
-            await assertFailed(await makeLate(), { code: 'Timeout', message: /cnapi\.poll_task/ });
-        });
-
-        it('fails when all of it takes too long', async () => {
-            await wfapi.put(`/workflows/${workflow.uuid}`, { ...workflow, timeout: 8 });
-            await assertFailed(await makeLate(), { code: 'Timeout', message: /not created in time/ });
-        });
+    it('fails when the task of the compute node takes too long, or all of it', async () => {
+        const all = (await wfapi.get('/workflows')) as Workflow[];
+        const workflow = all.find(({ name }) => name.startsWith('create-from-vm-'))!;
+        // A job has what its workflow was when it began.
+        const beginWith = async (change: Partial<Workflow>): Promise<{ made: Promise<Made> }> => {
+            await wfapi.put(`/workflows/${workflow.uuid}`, { ...workflow, ...change });
+            return beginLate();
+        };
+        const chain = workflow.chain.map((task) =>
+            task.name === 'cnapi.poll_task' ? { ...task, timeout: 3 } : task,
+        );
+        const task = await beginWith({ chain });
+        const whole = await beginWith({ timeout: 8 });
+        await Promise.all([
+            task.made.then((made) => assertFailed(made, { code: 'Timeout', message: /cnapi\.poll_task/ })),
+            whole.made.then((made) =>
+                assertFailed(made, { code: 'Timeout', message: /not created in time/ }),
+            ),
+        ]);
     });
 });

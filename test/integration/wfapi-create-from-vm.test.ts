@@ -1,13 +1,12 @@
 /** Images of machines by the workflow `create-from-vm`, run by the workflow engine (vm-images.md §4.1). */
 import assert from 'node:assert/strict';
-import { createHash, randomUUID } from 'node:crypto';
-import { gzipSync } from 'node:zlib';
+import { randomUUID } from 'node:crypto';
 import { workflowOf } from '../../lib/dc/workflow-source';
 import { at } from '../support/api';
-import { ImgadmError, type ImgadmStep } from '../support/compute-node';
+import type { ImgadmStep } from '../support/compute-node';
 import { Datacenter } from '../support/datacenter';
 import { testImage } from '../support/images';
-import { untilEnded, untilJob, type ShownJob } from '../support/jobs';
+import { untilEnded, type ShownJob } from '../support/jobs';
 import { DATACENTER, Registry } from '../support/registry';
 import { untilWorkflowsReady, WorkflowService } from '../support/wfapi';
 
@@ -110,69 +109,6 @@ describe('CreateImageFromVm by a workflow', function () {
         return imageNow(image);
     };
 
-    it('makes an image', async () => {
-        const uuid = await placeholder();
-        const job = await ended(await create(uuid, { max_origin_depth: 5 }));
-        assert.equal(job.execution, 'succeeded', JSON.stringify(job));
-        const { manifest } = await registry.client.get(at(uuid));
-        const sha1 = createHash('sha1').update(gzipSync(datacenter.node.data)).digest('hex');
-        assert.deepEqual(
-            [manifest.state, manifest.type, manifest.os, manifest.files[0]?.sha1],
-            ['active', 'zone-dataset', 'smartos', sha1],
-        );
-        assert.ok(manifest.published_at);
-        const received = datacenter.node.received.get(uuid);
-        assert.deepEqual(
-            [received?.imgapi_url, received?.compression, received?.max_origin_depth],
-            [registry.url, 'gzip', 5],
-        );
-        assert.equal(received?.prepare_image_script, '#!/bin/sh');
-        const { req_id: id } = job.params;
-        for (const { requests } of [datacenter.vmapi, datacenter.cnapi]) {
-            const ids = requests.map(({ headers }) => headers['x-request-id']);
-            assert.ok(ids.length > 0 && ids.every((one) => one === id), ids.join());
-        }
-    });
-
-    it('tells the image what the compute node says, be it as JSON or ever so long', async () => {
-        const uuid = await placeholder();
-        meddle(uuid, () => {
-            throw new ImgadmError('PrepareImageError', 'the script failed');
-        });
-        assert.deepEqual(await failed(uuid).then(({ state, error }) => ({ state, error })), {
-            state: 'failed',
-            error: { code: 'PrepareImageError', message: 'the script failed' },
-        });
-        const other = await placeholder();
-        meddle(other, () => {
-            throw new Error(`begin ${'x'.repeat(50_000)} end`);
-        });
-        const { error } = await failed(other);
-        assert.ok(error && error.message.length <= 20_000, String(error?.message.length));
-        assert.match(error.message, /^begin x+\n\n\[.* 5\d{4} .*\]\n\nx+ end$/);
-    });
-
-    it('leaves an image alone that has gone, or that is active', async () => {
-        const gone = await placeholder();
-        meddle(gone, async () => {
-            assert.equal((await registry.client.delete(at(gone))).status, 204);
-            throw new ImgadmError('Error', 'failed after that');
-        });
-        const job = await ended(await create(gone));
-        assert.equal(job.onerror_results?.[0]?.result, 'The image is gone');
-        const { uuid } = await registry.plantImage({ owner: ADMIN });
-        meddle(uuid, () => {
-            throw new ImgadmError('Error', 'it is another image');
-        });
-        const image = await failed(uuid);
-        assert.deepEqual([image.state, image.error], ['active', undefined]);
-    });
-
-    it('tells the image that VMAPI does not know the machine', async () => {
-        const { state, error } = await failed(await placeholder(), { vm_uuid: randomUUID() });
-        assert.deepEqual([state, error?.code], ['failed', 'ResourceNotFound']);
-    });
-
     it('tells the image that VMAPI cannot be reached, but not where that is', async () => {
         const imgapiUrl = registry.url;
         const cnapiUrl = datacenter.cnapi.url;
@@ -185,32 +121,6 @@ describe('CreateImageFromVm by a workflow', function () {
         } finally {
             await wfapi.setServices({ imgapiUrl, cnapiUrl, vmapiUrl: datacenter.vmapi.url });
         }
-    });
-
-    it('tells the image that CNAPI refuses the task', async () => {
-        const { state, error } = await failed(await placeholder(), { compression: 7 });
-        assert.deepEqual([state, error?.code], ['failed', 'ValidationFailed']);
-    });
-
-    it('tells the image that it was canceled', async () => {
-        const uuid = await placeholder();
-        let release: (() => void) | undefined;
-        const canceled = new Promise<void>((resolve) => {
-            release = resolve;
-        });
-        meddle(uuid, async (step) => {
-            if (step === 'prepare') {
-                await canceled;
-                throw new ImgadmError('Error', 'too late');
-            }
-        });
-        const job = await create(uuid);
-        await untilJob(registry.client, job, ({ chain_results: done }) => done.length === 2, WITHIN);
-        await registry.client.post(`/jobs/${job}/cancel`, {});
-        release?.();
-        await untilJob(registry.client, job, ({ oncancel_results: done }) => done?.length === 1, WITHIN);
-        const { state, error } = await imageNow(uuid);
-        assert.deepEqual([state, error?.code], ['failed', 'JobCanceled']);
     });
 
     it('asks VMAPI and CNAPI again that never answered', async () => {
@@ -239,43 +149,6 @@ describe('CreateImageFromVm by a workflow', function () {
             assert.match(unanswered.join(), /^\/vms\/[^,]+,\/tasks\/[^,]+$/);
         } finally {
             await wfapi.put(`/workflows/${workflow.uuid}`, workflow);
-        }
-    });
-
-    it('tells the image that its time was up', async () => {
-        const change = (fields: object): Promise<unknown> =>
-            wfapi.put(`/workflows/${workflow.uuid}`, { ...workflow, ...fields });
-        let release: (() => void) | undefined;
-        const over = new Promise<void>((resolve) => {
-            release = resolve;
-        });
-        const slow = async (): Promise<string> => {
-            const uuid = await placeholder();
-            meddle(uuid, (step) => (step === 'prepare' ? over : undefined));
-            return uuid;
-        };
-        const [one, two] = [await slow(), await slow()];
-        await change({
-            chain: workflow.chain.map((task) =>
-                task.name === 'cnapi.poll_task' ? { ...task, timeout: 2 } : task,
-            ),
-        });
-        const task = await create(one);
-        await change({ timeout: 12 });
-        const whole = await create(two);
-        await change({});
-        try {
-            for (const [job, uuid, reason] of [
-                [task, one, /cnapi\.poll_task/],
-                [whole, two, /in time\.$/],
-            ] as const) {
-                assert.equal((await ended(job)).execution, 'failed');
-                const { state, error } = await imageNow(uuid);
-                assert.deepEqual([state, error?.code], ['failed', 'Timeout']);
-                assert.match(error?.message ?? '', reason);
-            }
-        } finally {
-            release?.();
         }
     });
 });
