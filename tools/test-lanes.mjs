@@ -84,7 +84,8 @@ export async function runInLanes(mochaArgs, files, root) {
             });
         }
     };
-    const lanes = Math.min(availableParallelism(), MOST_LANES);
+    // One more than there are processors: while one waits, another computes.
+    const lanes = Math.min(availableParallelism() + 1, MOST_LANES);
     await Promise.all(Array.from({ length: lanes }, lane));
 
     if (stopped) {

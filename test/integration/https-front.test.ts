@@ -14,11 +14,11 @@ import { TestServer } from '../support/server';
 const MIB = 1 << 20;
 
 /** What `npm run front` makes larger. */
-const TRANSFER = Number(process.env.FRONT_MIB ?? 256) * MIB;
-const SECONDS = Number(process.env.FRONT_SECONDS ?? 10);
+const TRANSFER = Number(process.env.FRONT_MIB ?? 64) * MIB;
+const SECONDS = Number(process.env.FRONT_SECONDS ?? 6);
 
 /** How long the server waits for a client that takes nothing. */
-const WRITE_TIMEOUT = 5;
+const WRITE_TIMEOUT = 3;
 
 /** More than all the buffers between server and client hold. */
 const BUFFERED = 32 * MIB;

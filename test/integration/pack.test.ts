@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict';
 import { execFile, spawn, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdirSync, readdirSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs';
-import { join, resolve } from 'node:path';
+import { existsSync, mkdirSync, readdirSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs';
+import { dirname, join, resolve } from 'node:path';
 import { promisify } from 'node:util';
 import { VERSION } from '../../lib/version';
 import { makeFolder } from '../support/server';
@@ -13,8 +13,8 @@ const root = resolve(__dirname, '../..');
 /** How long packing and the two installations may take; the registry and the machine may be slow. */
 const PATIENCE = 300_000;
 
-/** The npm that comes with Node.js 20, so that nothing here depends on what the machine has. */
-const STOCK_NPM = 'npm@10';
+/** Of the npm that comes with Node.js 20, so that nothing here depends on what the machine has. */
+const STOCK_MAJOR = 10;
 
 /** All that the installation finds on its PATH: no compiler, no make, no Python. */
 const PROGRAMS = ['node', 'sh', 'env'];
@@ -24,6 +24,21 @@ const DEVELOPMENT = ['bench', 'test', 'tools', 'tsconfig.json', 'main.ts'];
 
 async function settingOfNpm(name: string): Promise<string> {
     return (await run('npm', ['config', 'get', name], { cwd: root })).stdout.trim();
+}
+
+/** The stock npm, where it came with this Node.js; otherwise it is installed into the folder. */
+async function stockNpm(folder: string): Promise<string> {
+    const own = join(dirname(process.execPath), '../lib/node_modules/npm');
+    if (existsSync(join(own, 'package.json'))) {
+        const { version } = JSON.parse(readFileSync(join(own, 'package.json'), 'utf8')) as {
+            version: string;
+        };
+        if (version.startsWith(`${STOCK_MAJOR}.`)) {
+            return join(own, 'bin/npm-cli.js');
+        }
+    }
+    await run('npm', ['install', '--prefix', folder, '--no-save', `npm@${STOCK_MAJOR}`]);
+    return join(folder, 'node_modules/npm/bin/npm-cli.js');
 }
 
 /** Files below a folder, by their paths in it. */
@@ -49,8 +64,10 @@ describe('npm pack, and npm install -g of what it gives', function () {
         }
         registry = await settingOfNpm('registry');
         const authorities = await settingOfNpm('cafile');
-        await run('npm', ['pack', '--pack-destination', at('archive')], { cwd: root });
-        await run('npm', ['install', '--prefix', at('npm'), '--no-save', STOCK_NPM]);
+        const [npm] = await Promise.all([
+            stockNpm(at('npm')),
+            run('npm', ['pack', '--pack-destination', at('archive')], { cwd: root }),
+        ]);
 
         environment = {
             HOME: at('home'),
@@ -58,7 +75,6 @@ describe('npm pack, and npm install -g of what it gives', function () {
             npm_config_registry: registry,
             ...(authorities !== 'null' && { npm_config_cafile: authorities }),
         };
-        const npm = join(at('npm'), 'node_modules/npm/bin/npm-cli.js');
         const archive = join(at('archive'), `imgapi-${VERSION}.tgz`);
         const install = ['install', '-g', '--loglevel', 'http', '--prefix', at('prefix'), archive];
         const { stderr } = await run('node', [npm, ...install], { cwd: folder.path, env: environment });
