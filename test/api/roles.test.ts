@@ -124,11 +124,11 @@ describe('Roles are judged', () => {
     });
     after(() => registry.stop());
 
-    it('by parameters too: the source of a file imports it', () => {
+    it('by parameters too: the source of a file or an icon imports it', () => {
         const found = routes.flatMap(({ name, parameters }) =>
             parameters.flatMap((one) => (one.role ? [`${name} ${one.name}: ${one.role}`] : [])),
         );
-        assert.deepEqual(found, ['AddImageFile source: admin']);
+        assert.deepEqual(found, ['AddImageFile source: admin', 'AddImageIcon source: admin']);
     });
 
     it('by a parameter in every form, before it is looked at; an empty one is none', async () => {

@@ -239,7 +239,7 @@ describe('requests made by chance', function () {
                 assert.ok(server.running, 'the process did not end');
                 // Chance that reaches nothing proves nothing.
                 assert.ok((statuses.get(200) ?? 0) > count / 12, 'enough of them get through');
-                assert.ok(statuses.size > 10, 'they fail in many ways');
+                assert.ok(statuses.size >= 8, `they fail in many ways: ${[...statuses.keys()].join()}`);
                 assert.ok(growthKib < MOST_GROWTH_KIB, `memory grew by ${growthKib} KiB`);
                 if (process.env.FUZZ_REQUESTS !== undefined) {
                     const tally = [...statuses].sort(([a], [b]) => a - b).map((pair) => pair.join(' × '));
