@@ -4,6 +4,7 @@ import http from 'node:http';
 import https from 'node:https';
 import { homedir } from 'node:os';
 import { join } from 'node:path';
+import { endpointsOf } from '../config/listen';
 import type { Flag } from '../config/options';
 import type { Config } from '../config/types';
 import { chooseAlgorithm, type Algorithm } from '../signing/algorithms';
@@ -52,13 +53,23 @@ export class ServerError extends CommandFailure {
     }
 }
 
-/** Where the server listens, from the same machine. @throws CommandFailure */
-export function serverUrl({ address, port }: Pick<Config, 'address' | 'port'>): string {
+/**
+ * Where the server listens, from the same machine: by HTTP if it does, or else by HTTPS.
+ * @throws CommandFailure if that is nowhere that the configuration tells
+ */
+export function serverUrl(config: Pick<Config, 'address' | 'port' | 'listen' | 'tls'>): string {
+    const endpoints = endpointsOf(config, []).flatMap((one) => (one.kind === 'tcp' ? [one] : []));
+    const endpoint = endpoints.find(({ secure }) => !secure) ?? endpoints[0];
+    if (!endpoint) {
+        throw new CommandFailure('config.listen.schemes has neither "http" nor "https": give --url.');
+    }
+    const { secure, host: address, port } = endpoint;
     if (port === 0) {
-        throw new CommandFailure('config.port is 0, so nobody knows the port of the server: give --url.');
+        const key = secure ? 'config.tls.port' : 'config.port';
+        throw new CommandFailure(`${key} is 0, so nobody knows the port of the server: give --url.`);
     }
     const host = address === '0.0.0.0' ? '127.0.0.1' : address === '::' ? '::1' : address;
-    return `http://${host.includes(':') ? `[${host}]` : host}:${port}`;
+    return `${secure ? 'https' : 'http'}://${host.includes(':') ? `[${host}]` : host}:${port}`;
 }
 
 function givenUrl(text: string): string {

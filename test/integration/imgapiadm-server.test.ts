@@ -6,6 +6,7 @@ import { mkdir, stat, utimes, writeFile } from 'node:fs/promises';
 import type { AddressInfo } from 'node:net';
 import { dirname, join } from 'node:path';
 import { serverUrl } from '../../lib/admin/server';
+import type { ListenConfig } from '../../lib/config/types';
 import { LocalDatabase } from '../../lib/db/local';
 import { imageKey } from '../../lib/storage/driver';
 import { MARK_KEY } from '../../lib/images/unreferenced-sweep';
@@ -199,10 +200,23 @@ describe('imgapiadm and a running server', function () {
         });
 
         it('is looked for where it listens, as seen from this machine', async () => {
-            assert.equal(serverUrl({ address: '0.0.0.0', port: 80 }), 'http://127.0.0.1:80');
-            assert.equal(serverUrl({ address: '::', port: 8080 }), 'http://[::1]:8080');
-            assert.equal(serverUrl({ address: '192.0.2.1', port: 8080 }), 'http://192.0.2.1:8080');
-            assert.throws(() => serverUrl({ address: '::', port: 0 }), /give --url/);
+            const url = (
+                address: string,
+                port: number,
+                schemes: ListenConfig['schemes'] = ['http'],
+            ): string =>
+                serverUrl({
+                    address,
+                    port,
+                    listen: { schemes, socketMode: '0660' },
+                    tls: { port: 8443, requests: 0 },
+                });
+            assert.equal(url('0.0.0.0', 80), 'http://127.0.0.1:80');
+            assert.equal(url('::', 8080), 'http://[::1]:8080');
+            assert.equal(url('192.0.2.1', 8080, ['https', 'http']), 'http://192.0.2.1:8080');
+            assert.equal(url('192.0.2.1', 8080, ['https']), 'https://192.0.2.1:8443');
+            assert.throws(() => url('::', 0), /config\.port .* give --url/);
+            assert.throws(() => url('::', 80, ['unix']), /give --url/);
         });
     });
 
