@@ -5,6 +5,7 @@ import { environmentSettings, type Environment, type Given } from './environment
 import { ConfigError } from './error';
 import type { Settings } from './rules';
 import { hasKey, withKey } from './settings-path';
+import { unusedTls } from './tls';
 import type { Config } from './types';
 import { effectiveConfig, unknownKeyWarnings } from './validate';
 
@@ -104,6 +105,9 @@ export function loadConfig(options: LoadOptions = {}): Config {
             );
         }
     }
-    unknownKeyWarnings(settings).forEach((warning) => options.onWarning?.(warning));
+    const unused = options.withoutTls ? undefined : unusedTls(config);
+    [...unknownKeyWarnings(settings), ...(unused === undefined ? [] : [unused])].forEach((warning) =>
+        options.onWarning?.(warning),
+    );
     return config;
 }

@@ -1,6 +1,6 @@
 /** The block `tls` of the configuration: how the server listens by https (daemon.md §1). */
 import { count, port, text, time, timeOrNever, type KeySchema } from './key-schema';
-import type { TlsConfig } from './types';
+import type { Config, TlsConfig } from './types';
 
 const file = (description: string): KeySchema => text('the path of a PEM file', description);
 
@@ -31,6 +31,15 @@ export const tlsBlock: KeySchema = {
         writeTimeout: time(undefined, '`limits.writeTimeout` for `https`, if it differs.'),
     },
 };
+
+/** What is given for TLS although nothing listens by it, in a sentence; undefined if there is nothing of the kind. */
+export function unusedTls({ listen, tls }: Pick<Config, 'listen' | 'tls'>): string | undefined {
+    const given = (['certificate', 'clientCa'] as const).find((key) => tls[key] !== undefined);
+    const isUsed = listen.schemes.some((scheme) => scheme === 'https' || scheme === 'fd');
+    return given === undefined || isUsed
+        ? undefined
+        : `config.tls.${given} has no effect on what the configuration has the server listen on: config.listen.schemes does not list "https"`;
+}
 
 /** The reason against a block of the right shape, or undefined. */
 export function checkTls({ certificate, key }: TlsConfig): string | undefined {

@@ -571,6 +571,13 @@ describe('loadConfig (config.md §1 to §3)', () => {
             assert.match(far ?? '', /config\.somethingElse .* has no effect$/);
         });
 
+        it('warns of a certificate that nothing is listened on with', () => {
+            const tls = { certificate: '/etc/ssl/imgapi.pem' };
+            const [unused] = warnings({ tls });
+            assert.match(unused ?? '', /^config\.tls\.certificate has no effect .* "https"$/);
+            assert.deepEqual(warnings({ tls, listen: { schemes: ['https'] } }), []);
+        });
+
         it('does not warn of comments and of documented keys it has no use for', () => {
             assert.deepEqual(
                 warnings({ '// note': 'x', fluentd_host: 'f', sapi_service: 's', docker: {} }),

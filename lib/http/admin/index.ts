@@ -16,6 +16,7 @@ import { MetricsPages } from './metrics-pages';
 import { answerStatus } from './process-status';
 import { WatchServer, type Page } from './server';
 import { statusPage } from './status';
+import { StorageSpaces } from './storage-space';
 import { StorageUsage } from './storage-usage';
 
 /** Where metrics are in a datacenter: its monitoring looks for them there. */
@@ -82,6 +83,8 @@ async function openAll(parts: WatchParts & { series: RequestSeries }, open: Open
     const { config, health, processes, series, metrics, identity, imageCounts, jobs, sink, log } = parts;
     const { serverText } = metrics ? await import('../../metrics/server-metrics.js') : {};
     const counts = new DatabaseCounts({ images: imageCounts, jobs, log });
+    const storages = parts.storages.all();
+    const spaces = new StorageSpaces(storages, log);
     const pages = new MetricsPages({
         config,
         processes,
@@ -89,7 +92,7 @@ async function openAll(parts: WatchParts & { series: RequestSeries }, open: Open
         server: metrics && serverText && { metrics, text: serverText },
         health,
         counts,
-        storages: parts.storages.all(),
+        spaces,
     });
     if (config.mode === 'dc' && config.adminIp !== undefined && config.adminIp !== '') {
         await open({ '/metrics': pages.requestsPage }, DATACENTER_PORT, config.adminIp, 'adminIp');
@@ -104,7 +107,8 @@ async function openAll(parts: WatchParts & { series: RequestSeries }, open: Open
     }
     const usage = new StorageUsage({
         records: () => parts.images.records(),
-        storages: parts.storages.all(),
+        storages,
+        spaces,
         log,
     });
     const { port, address } = config.admin;

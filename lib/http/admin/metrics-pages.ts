@@ -3,10 +3,10 @@ import type { Config } from '../../config/types';
 import { addCounts, requestText, type RequestCounts, type RequestSeries } from '../../metrics/request-series';
 import type { ProcessMetrics, ServerMetrics, serverText } from '../../metrics/server-metrics';
 import { VERSION } from '../../version';
-import type { StorageDriver } from '../../storage/driver';
 import { topic, type Processes } from '../../workers/driver';
 import type { DatabaseCounts } from './counts';
 import type { Page, PageAnswer } from './server';
+import type { StorageSpaces } from './storage-space';
 
 /** What a process answers about its metrics; those beside the series of requests only if they are wanted. */
 interface Measured {
@@ -24,7 +24,7 @@ export interface MetricsParts {
     server: { metrics: ServerMetrics; text: typeof serverText } | undefined;
     health: Health;
     counts: DatabaseCounts;
-    storages: readonly StorageDriver[];
+    spaces: StorageSpaces;
 }
 
 export class MetricsPages {
@@ -66,29 +66,17 @@ export class MetricsPages {
         );
     }
 
-    async #freeSpace(): Promise<Record<string, number>> {
-        const spaces = await Promise.all(
-            this.parts.storages.map(async (storage): Promise<[string, number | undefined]> => [
-                storage.type,
-                (await storage.space?.().catch(() => undefined))?.free,
-            ]),
-        );
-        return Object.fromEntries(
-            spaces.filter((entry): entry is [string, number] => entry[1] !== undefined),
-        );
-    }
-
     /** GET /metrics in a datacenter: the two series of requests, and nothing else. */
     readonly requestsPage: Page = async () => answer(this.#requestText(await this.#gather(false)));
 
     /** GET /metrics on the admin listener. */
     readonly allPage: Page = async () => {
-        const { config, server, health, counts } = this.parts;
-        const [measured, { findings }, counted, free] = await Promise.all([
+        const { config, server, health, counts, spaces } = this.parts;
+        const [measured, { findings }, counted, known] = await Promise.all([
             this.#gather(true),
             health.all(),
             counts.get(),
-            this.#freeSpace(),
+            spaces.get(),
         ]);
         const isUp = Object.entries(findings).map(([name, finding]): [string, boolean] => [
             name,
@@ -101,7 +89,7 @@ export class MetricsPages {
                 mode: config.mode,
                 processes: measured.length,
                 ...counted,
-                free,
+                free: Object.fromEntries([...known].map(([type, { free }]) => [type, free])),
                 dependencies: Object.fromEntries(isUp),
             },
         );

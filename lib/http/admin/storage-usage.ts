@@ -2,6 +2,7 @@ import type Logger from 'bunyan';
 import type { RawImage, StorageType } from '../../manifest';
 import type { StorageDriver, StorageSpace } from '../../storage/driver';
 import { SparingValue } from './sparing-value';
+import type { StorageSpaces } from './storage-space';
 
 /** ms that somebody who asks waits for it: it takes a look at every record. */
 const PATIENCE = 500;
@@ -23,6 +24,7 @@ export interface StorageUse {
 export interface StorageUsageParts {
     records: () => AsyncIterable<RawImage>;
     storages: readonly StorageDriver[];
+    spaces: StorageSpaces;
     log: Logger;
 }
 
@@ -31,23 +33,23 @@ const NOTHING: Usage = { files: 0, size: 0 };
 /** How much is in each storage. */
 export class StorageUsage {
     readonly #storages: readonly StorageDriver[];
+    readonly #spaces: StorageSpaces;
     readonly #usage: SparingValue<ReadonlyMap<string, Usage>>;
 
-    constructor({ records, storages, log }: StorageUsageParts) {
+    constructor({ records, storages, spaces, log }: StorageUsageParts) {
         this.#storages = storages;
+        this.#spaces = spaces;
         this.#usage = new SparingValue('the files of images', () => count(records()), log);
     }
 
     /** Soon; never rejects. */
     async get(): Promise<StorageUse[]> {
-        const byType = await this.#usage.get(PATIENCE);
-        return Promise.all(
-            this.#storages.map(async (storage) => ({
-                type: storage.type,
-                usage: byType && (byType.get(storage.type) ?? NOTHING),
-                space: await storage.space?.().catch(() => undefined),
-            })),
-        );
+        const [byType, spaces] = await Promise.all([this.#usage.get(PATIENCE), this.#spaces.get()]);
+        return this.#storages.map(({ type }) => ({
+            type,
+            usage: byType && (byType.get(type) ?? NOTHING),
+            space: spaces.get(type),
+        }));
     }
 }
 
