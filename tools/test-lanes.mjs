@@ -78,7 +78,7 @@ export async function runInLanes(mochaArgs, files, root) {
             await new Promise((resolve) => {
                 runBatch([...mochaArgs, ...batch], root, running, (output, summary) => {
                     process.stdout.write(output);
-                    addTo(total, summary ?? lost(batch));
+                    addTo(total, summary ?? lost(batch), files.indexOf(batch[0]));
                     resolve();
                 });
             });
@@ -89,10 +89,11 @@ export async function runInLanes(mochaArgs, files, root) {
     await Promise.all(Array.from({ length: lanes }, lane));
 
     if (stopped) {
-        addTo(total, { ...lost([]), failures: 'The run was interrupted.' });
+        addTo(total, { ...lost([]), failures: 'The run was interrupted.' }, files.length);
     }
     if (total.failures.length > 0) {
-        console.log(`\nFailures:\n${total.failures.join('\n')}`);
+        const texts = total.failures.sort((a, b) => a.place - b.place).map(({ text }) => text);
+        console.log(`\nFailures:\n${texts.join('\n')}`);
     }
     console.log('\nSlowest:');
     const slowest = total.durations.sort((a, b) => b.duration - a.duration).slice(0, SLOWEST);
@@ -111,12 +112,13 @@ function lost(batch) {
     };
 }
 
-function addTo(total, { counts, failures, durations }) {
+/** @param place of the first of its files among all: lanes end when they will, but failures are told in order */
+function addTo(total, { counts, failures, durations }, place) {
     total.passed += counts.passed;
     total.failed += counts.failed;
     total.skipped += counts.skipped;
     total.durations.push(...durations);
     if (failures !== '') {
-        total.failures.push(failures);
+        total.failures.push({ place, text: failures });
     }
 }
