@@ -1,6 +1,7 @@
 /** Who the server is, and what it may do on this machine. */
-import { accessSync, constants, mkdirSync } from 'node:fs';
+import { accessSync, constants, existsSync, mkdirSync, statSync } from 'node:fs';
 import { userInfo } from 'node:os';
+import { dirname } from 'node:path';
 import { userIds, type UserIds } from './accounts';
 
 /** The user that the server is to become; undefined if it is that one already. @throws Error if it cannot become that */
@@ -35,7 +36,7 @@ export function becomeUser({ name, uid, gid }: UserIds): void {
 export function assertWritable(folders: Readonly<Record<string, string>>): void {
     for (const [key, folder] of Object.entries(folders)) {
         try {
-            mkdirSync(folder, { recursive: true });
+            makeFolder(folder);
             accessSync(folder, constants.W_OK | constants.X_OK);
         } catch (err) {
             const { code, message } = err as NodeJS.ErrnoException;
@@ -44,6 +45,28 @@ export function assertWritable(folders: Readonly<Record<string, string>>): void 
                     ? `which the user "${whoAmI()}" may not write to: give that user the folder, or set another "${key}"`
                     : `which cannot be written to: ${message}`;
             throw new Error(`config.${key} is ${JSON.stringify(folder)}, ${reason}`, { cause: err });
+        }
+    }
+}
+
+/**
+ * Makes a folder with those above it. Node's own way (`recursive`) never ends where a file system denies that the folder
+ * above is there, as /proc does and an automounter may.
+ */
+function makeFolder(folder: string): void {
+    if (existsSync(folder)) {
+        if (!statSync(folder).isDirectory()) {
+            throw new Error('it is not a folder');
+        }
+        return;
+    }
+    makeFolder(dirname(folder));
+    try {
+        mkdirSync(folder);
+    } catch (err) {
+        // Somebody else may have made it meanwhile.
+        if ((err as NodeJS.ErrnoException).code !== 'EEXIST') {
+            throw err;
         }
     }
 }
